@@ -1,0 +1,1 @@
+"""Which candidate comes next: Optuna behind Ray Tune, and the command line."""

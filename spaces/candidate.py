@@ -1,0 +1,69 @@
+"""A candidate: everything that one point of a search space decides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from spaces.front_end import FrontEnd
+
+Scalar = str | int | float | bool
+ScheduleKind = Literal["step", "cosine", "one_cycle", "flat_then_linear"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One axis of the Pareto front."""
+
+    name: str
+    direction: Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class Student:
+    """An architecture: its kind (a module of `trainables/students/`) and its arguments."""
+
+    kind: str
+    arguments: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """L = alpha * CE + (1 - alpha) * T^2 * KL: alpha weighs the hard label."""
+
+    temperature: float
+    alpha: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate over the run; its length in epochs belongs to the run, not to the candidate."""
+
+    kind: ScheduleKind
+    peak_lr: float
+
+
+@dataclass(frozen=True)
+class DataMix:
+    """Negatives drawn afresh every epoch for each positive."""
+
+    neg_per_pos: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One point of a recipe's space, as the trainable reads it."""
+
+    front_end: FrontEnd
+    student: Student
+    distillation: Distillation
+    schedule: Schedule
+    data_mix: DataMix
+
+    @property
+    def architecture(self) -> str:
+        """Canonical text of what decides the footprint: student and front end."""
+        parts: dict[str, Any] = {"student": asdict(self.student), "front_end": asdict(self.front_end)}
+        return json.dumps(parts, sort_keys=True)

@@ -1,0 +1,48 @@
+"""Settings of the log-mel front end that runs on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """Log-mel features of one clip: `frames` x `mels`, from windows that lie wholly inside the clip.
+
+    The window is zero-padded to `n_fft`, a power of two, because the chip's FFT takes no other. `decision_seconds` is
+    how often the device decides: only the frames that are new since then are computed again.
+    """
+
+    sample_rate_hz: int = 16_000
+    clip_seconds: float = 1.0
+    window_samples: int = 400
+    hop_samples: int = 160
+    n_fft: int = 512
+    mels: int = 40
+    low_hz: float = 60.0
+    high_hz: float = 7_600.0
+    log_floor: float = 1e-6
+    decision_seconds: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.n_fft & (self.n_fft - 1) or self.n_fft < self.window_samples:
+            raise ValueError(f"front end: n_fft={self.n_fft} must be a power of two of at least window_samples={self.window_samples}")
+        if not 0 <= self.low_hz < self.high_hz <= self.sample_rate_hz / 2:
+            raise ValueError(f"front end: {self.low_hz}-{self.high_hz} Hz must lie within 0-{self.sample_rate_hz / 2:g} Hz")
+        if self.frames < 1:
+            raise ValueError(f"front end: a clip of {self.clip_seconds} s holds no window of {self.window_samples} samples")
+
+    @property
+    def clip_samples(self) -> int:
+        """Samples in one clip."""
+        return round(self.clip_seconds * self.sample_rate_hz)
+
+    @property
+    def frames(self) -> int:
+        """Windows that fit in one clip."""
+        return 1 + (self.clip_samples - self.window_samples) // self.hop_samples
+
+    @property
+    def new_frames_per_decision(self) -> int:
+        """Frames to compute between two decisions, at most the clip's."""
+        return min(self.frames, max(1, round(self.decision_seconds * self.sample_rate_hz / self.hop_samples)))

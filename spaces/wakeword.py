@@ -1,0 +1,81 @@
+"""Search space of the wake-word recipe: Wav2Vec2 or a speech embedding into TinyConv and DS-CNN students."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spaces import knobs
+from spaces.budget import Budget
+from spaces.candidate import Candidate, Objective, Student
+from spaces.front_end import FrontEnd
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+SUMMARY = "wake word: Wav2Vec2 or a speech embedding -> TinyConv, DS-CNN"
+OBJECTIVES = (Objective("score", "maximize"), Objective("decision_ms", "minimize"), Objective("arena_bytes", "minimize"))
+BUDGET = Budget(flash_bytes=128 * 1024, arena_bytes=64 * 1024, latency_ms=50.0)
+BOARD = "esp32-s3-devkitc-1-n8"
+EPOCHS = 20
+
+# The no-PSRAM preset of sarpel/wakeword-training-platform: TinyConv [16, 32, 64, 64], 40 mels, 1 s, T 4, teacher's weight
+# 0.7. It names neither ratio nor schedule; one positive to three negatives under a cosine is its trainer's usual setting.
+START_POINTS = (
+    {
+        "mels": 40,
+        "hop_ms": 10,
+        "student": "tiny_conv",
+        "tiny_conv_width": 16,
+        "tiny_conv_depth": 4,
+        "tiny_conv_depthwise": False,
+        "temperature": 4.0,
+        "alpha": 0.3,
+        "schedule": "cosine",
+        "peak_lr": 1e-3,
+        "neg_per_pos": 3.0,
+    },
+)
+
+
+def space(trial: BaseTrial) -> Candidate:
+    """Front end, student, distillation, schedule and data mix of one wake-word candidate."""
+    return Candidate(
+        front_end=_front_end(trial),
+        student=_student(trial),
+        distillation=knobs.distillation(trial),
+        schedule=knobs.schedule(trial),
+        data_mix=knobs.data_mix(trial),
+    )
+
+
+def _front_end(trial: BaseTrial) -> FrontEnd:
+    mels = trial.suggest_categorical("mels", (20, 32, 40))
+    hop_ms = trial.suggest_categorical("hop_ms", (10, 16, 20))
+    return FrontEnd(mels=mels, hop_samples=16 * hop_ms)
+
+
+def _student(trial: BaseTrial) -> Student:
+    kind = trial.suggest_categorical("student", ("tiny_conv", "ds_cnn"))
+    return _tiny_conv(trial) if kind == "tiny_conv" else _ds_cnn(trial)
+
+
+def _tiny_conv(trial: BaseTrial) -> Student:
+    return Student(
+        "tiny_conv",
+        {
+            "width": trial.suggest_int("tiny_conv_width", 8, 64, step=8),
+            "depth": trial.suggest_int("tiny_conv_depth", 3, 5),
+            "depthwise": trial.suggest_categorical("tiny_conv_depthwise", (False, True)),
+        },
+    )
+
+
+def _ds_cnn(trial: BaseTrial) -> Student:
+    return Student(
+        "ds_cnn",
+        {
+            "width": trial.suggest_int("ds_cnn_width", 8, 96, step=8),
+            "depth": trial.suggest_int("ds_cnn_depth", 1, 5),
+            "second_stride": trial.suggest_categorical("ds_cnn_second_stride", (1, 2)),
+        },
+    )
