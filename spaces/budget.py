@@ -69,7 +69,9 @@ class Budget:
         return {key: top for key, top in asdict(self).items() if math.isfinite(top)}
 
     def __str__(self) -> str:
-        parts = [f"{short}={_written(short, self.as_dict()[key])}" for short, key in _KEYS.items() if key in self.as_dict()]
+        parts = [
+            f"{short}={_written(short, self.as_dict()[key])}" for short, key in _KEYS.items() if key in self.as_dict()
+        ]
         return ",".join(parts) or "no ceilings"
 
 
@@ -82,7 +84,9 @@ def parse_budget(text: str, default: Budget) -> Budget:
     for part in filter(None, text.replace(" ", "").split(",")):
         key, _, value = part.partition("=")
         if key not in _KEYS:
-            raise ValueError(f"--budget: {key!r} is no ceiling; use {', '.join(_KEYS)}, as in flash=512K,arena=200K,latency=50")
+            raise ValueError(
+                f"--budget: {key!r} is no ceiling; use {', '.join(_KEYS)}, as in flash=512K,arena=200K,latency=50"
+            )
         ceilings[_KEYS[key]] = math.inf if value == "none" else _read(key, value)
     return Budget(**ceilings)
 

@@ -10,7 +10,8 @@ class FrontEnd:
     """Log-mel features of one clip: `frames` x `mels`, from windows that lie wholly inside the clip.
 
     The window is zero-padded to `n_fft`, a power of two, because the chip's FFT takes no other. `decision_seconds` is
-    how often the device decides: only the frames that are new since then are computed again.
+    how often the device decides: only the frames that are new since then are computed again. `log_mean` and `log_std`
+    are constants, not statistics of a corpus, so that features depend on nothing but the audio.
     """
 
     sample_rate_hz: int = 16_000
@@ -22,15 +23,23 @@ class FrontEnd:
     low_hz: float = 60.0
     high_hz: float = 7_600.0
     log_floor: float = 1e-6
+    log_mean: float = -5.0
+    log_std: float = 4.0
     decision_seconds: float = 0.1
 
     def __post_init__(self) -> None:
         if self.n_fft & (self.n_fft - 1) or self.n_fft < self.window_samples:
-            raise ValueError(f"front end: n_fft={self.n_fft} must be a power of two of at least window_samples={self.window_samples}")
+            raise ValueError(
+                f"front end: n_fft={self.n_fft} must be a power of two of at least window_samples={self.window_samples}"
+            )
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate_hz / 2:
-            raise ValueError(f"front end: {self.low_hz}-{self.high_hz} Hz must lie within 0-{self.sample_rate_hz / 2:g} Hz")
+            raise ValueError(
+                f"front end: {self.low_hz}-{self.high_hz} Hz must lie within 0-{self.sample_rate_hz / 2:g} Hz"
+            )
         if self.frames < 1:
-            raise ValueError(f"front end: a clip of {self.clip_seconds} s holds no window of {self.window_samples} samples")
+            raise ValueError(
+                f"front end: a clip of {self.clip_seconds} s holds no window of {self.window_samples} samples"
+            )
 
     @property
     def clip_samples(self) -> int:

@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 SUMMARY = "wake word: Wav2Vec2 or a speech embedding -> TinyConv, DS-CNN"
-OBJECTIVES = (Objective("score", "maximize"), Objective("decision_ms", "minimize"), Objective("arena_bytes", "minimize"))
-BUDGET = Budget(flash_bytes=128 * 1024, arena_bytes=64 * 1024, latency_ms=50.0)
+OBJECTIVES = (
+    Objective("score", "maximize"),
+    Objective("decision_ms", "minimize"),
+    Objective("arena_bytes", "minimize"),
+)
+BUDGET = Budget(flash_bytes=128 * 1024, arena_bytes=100 * 1024, latency_ms=50.0)
 BOARD = "esp32-s3-devkitc-1-n8"
 EPOCHS = 20
 
-# The no-PSRAM preset of sarpel/wakeword-training-platform: TinyConv [16, 32, 64, 64], 40 mels, 1 s, T 4, teacher's weight
-# 0.7. It names neither ratio nor schedule; one positive to three negatives under a cosine is its trainer's usual setting.
+# The no-PSRAM preset of sarpel/wakeword-training-platform: TinyConv [16, 32, 64, 64], 40 mels, 1 s, T 4, teacher's
+# weight 0.7. It names neither ratio nor schedule: three negatives to a positive and a cosine are ours.
 START_POINTS = (
     {
         "mels": 40,

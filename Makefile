@@ -1,0 +1,35 @@
+# Set up, run the demo, test, check, measure. PYTHON may name any Python 3.11-3.13.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test test-fast check bench-speed clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python 3.11-3.13 is needed, this is %d.%d; set PYTHON=" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(READY)
+	$(RUN) -m search wakeword --results results/demo
+
+test: $(READY)
+	$(RUN) -m pytest
+
+test-fast: $(READY)
+	$(RUN) -m pytest -m 'not slow'
+
+check: $(READY)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+bench-speed: $(READY)
+	$(RUN) -m tests.benchmarks.framework_cost
+
+clean:
+	rm -rf $(VENV) results build

@@ -1,0 +1,243 @@
+"""What the report shows, as rows: points, tables, figures and histories of a front."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, final
+
+from export.chart import Line, Lines, Point, Refused, Scatter, number
+from export.front import ceiling_of
+from export.results import read_evaluation, read_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from export.front import Front
+    from export.results import Results, TrialRow
+
+FOOTPRINT_AXES = ("decision_ms", "arena_bytes")
+SHOWN_REASONS = 20
+LONGEST_TEXT = 300
+
+
+@final
+@dataclass(frozen=True)
+class Share:
+    """How much of a ceiling is used: `fraction` is None where there is none."""
+
+    name: str
+    used: str
+    ceiling: str
+    fraction: float | None
+
+
+@final
+@dataclass(frozen=True)
+class Member:
+    """Everything that the report says about one trial."""
+
+    row: TrialRow
+    metrics: Mapping[str, Any]
+    evaluation: Sequence[Mapping[str, Any]]
+    histories: Sequence[Lines]
+    shares: Sequence[Share]
+    warnings: Sequence[str]
+
+
+def with_unit(name: str, value: Any) -> str:
+    """A value as people read it; bytes as KiB, `_ms` in milliseconds, by the unit in its name."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return shown(value)
+    if name.endswith("_bytes"):
+        return f"{value / 1024:.1f} KiB"
+    return f"{value:.1f} ms" if name.endswith("_ms") else number(value)
+
+
+def shown(value: Any) -> str:
+    """Any value as short text."""
+    if isinstance(value, float):
+        return number(value)
+    text = str(value)
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}..."
+
+
+def score(value: Any) -> str:
+    """A score to three decimals, or a dash where there is none."""
+    return f"{value:.3f}" if isinstance(value, int | float) and math.isfinite(value) else "-"
+
+
+def float_difference(row: TrialRow) -> str:
+    """INT8 minus float score, signed."""
+    int8, in_float = row.metrics.get("score_int8"), row.metrics.get("score_float")
+    if not isinstance(int8, int | float) or not isinstance(in_float, int | float):
+        return "-"
+    return f"{int8 - in_float:+.3f}"
+
+
+def interval(footprint: Mapping[str, Any]) -> str:
+    """Latency of one Invoke with its interval, in ms."""
+    middle, low, high = (footprint.get(key) for key in ("latency_ms", "latency_low_ms", "latency_high_ms"))
+    if not isinstance(middle, int | float):
+        return "-"
+    return f"{middle:.1f}" + (f" ({low:.1f}-{high:.1f})" if low is not None and high is not None else "")
+
+
+def scatters(front: Front, picked: TrialRow | None, linked: set[int]) -> list[Scatter]:
+    """The first objective against each other one and against latency and arena; `linked` have a section to open."""
+    others = [objective.name for objective in front.study.run.objectives[1:]]
+    return [_scatter(front, picked, linked, name) for name in dict.fromkeys([*others, *FOOTPRINT_AXES])]
+
+
+def member(front: Front, row: TrialRow) -> Member:
+    """What the folder of one trained trial says; a `ValueError` names a file that cannot be read."""
+    results = front.study.results
+    metrics = read_metrics(results, row.number)
+    return Member(
+        row=row,
+        metrics=metrics,
+        evaluation=read_evaluation(results, row.number),
+        histories=_histories(results, row.number),
+        shares=[_share(front, row, name) for name in ("decision_ms", "arena_bytes", "flash_bytes")],
+        warnings=[shown(warning) for warning in metrics.get("warnings") or []],
+    )
+
+
+def reasons(front: Front) -> list[tuple[str, int]]:
+    """Why trials failed, the most frequent first."""
+    counted = Counter(
+        shown(row.reason or "no reason recorded") for row in front.study.trials if row.outcome == "failed"
+    )
+    return counted.most_common(SHOWN_REASONS)
+
+
+def flattened(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested mappings as dotted names and short texts."""
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", shown(value)
+
+
+def _scatter(front: Front, picked: TrialRow | None, linked: set[int], x_name: str) -> Scatter:
+    objectives = front.study.run.objectives
+    directions = {objective.name: objective.direction for objective in objectives}
+    ceiling = ceiling_of(x_name, front.study.run.budget)
+    rows = [*front.dominated, *front.members]
+    points = [_point(front, row, picked, linked, x_name) for row in rows if _value(front, row, x_name) is not None]
+    return Scatter(
+        title=f"{objectives[0].name} against {_label(x_name)}",
+        x_label=_label(x_name),
+        y_label=objectives[0].name,
+        points=points,
+        refused=_refused(front, x_name),
+        ceiling=None if ceiling is None else _scaled(x_name, ceiling),
+        best_right=directions.get(x_name) == "maximize",
+        best_up=objectives[0].direction == "maximize",
+    )
+
+
+def _point(front: Front, row: TrialRow, picked: TrialRow | None, linked: set[int], x_name: str) -> Point:
+    kind: Literal["dominated", "front", "picked"] = "front" if front.member(row.number) else "dominated"
+    if picked is not None and row.number == picked.number:
+        kind = "picked"
+    high = row.footprint.get("decision_high_ms") if x_name == "decision_ms" else None
+    return Point(
+        trial=row.number,
+        x=_value(front, row, x_name) or 0.0,
+        y=row.values[0],
+        kind=kind,
+        tip=_tip(row),
+        x_high=high,
+        link=f"#trial-{row.number}" if row.number in linked else None,
+    )
+
+
+def _value(front: Front, row: TrialRow, name: str) -> float | None:
+    names = [objective.name for objective in front.study.run.objectives]
+    value = row.values[names.index(name)] if name in names and row.values else row.footprint.get(name)
+    return _scaled(name, value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _scaled(name: str, value: float) -> float:
+    return value / 1024 if name.endswith("_bytes") else value
+
+
+def _label(name: str) -> str:
+    for suffix, unit in (("_bytes", "KiB"), ("_ms", "ms")):
+        if name.endswith(suffix):
+            return f"{name.removesuffix(suffix)} ({unit})"
+    return name
+
+
+def _tip(row: TrialRow) -> str:
+    footprint = row.footprint
+    lines = [
+        f"trial {row.number}" + ("" if row.fits else " (over budget)"),
+        f"score {score(row.metrics.get('score_int8'))} INT8, {score(row.metrics.get('score_float'))} float",
+        f"decision {with_unit('_ms', footprint.get('decision_ms', '-'))}, Invoke {interval(footprint)}",
+        f"arena {with_unit('_bytes', footprint.get('arena_bytes', '-'))}, "
+        f"flash {with_unit('_bytes', footprint.get('flash_bytes', '-'))}",
+    ]
+    return "\n".join([*lines, _student(row)]).rstrip()
+
+
+def _student(row: TrialRow) -> str:
+    return shown(row.params.get("student", ""))
+
+
+def _refused(front: Front, x_name: str) -> list[Refused]:
+    rows = [row for row in front.study.trials if row.outcome == "refused"]
+    placed = [(row, value) for row in rows if (value := _value(front, row, x_name)) is not None]
+    return [
+        Refused(value, f"{_refusal(row)}\n{x_name} {with_unit(x_name, row.footprint[x_name])}") for row, value in placed
+    ]
+
+
+def _refusal(row: TrialRow) -> str:
+    over = [f"{name} by {value:.0%}" for name, value in row.constraints.items() if value > 0]
+    return f"trial {row.number}, never trained\nover {', '.join(over) or 'budget'}"
+
+
+def _share(front: Front, row: TrialRow, name: str) -> Share:
+    used, ceiling = row.footprint.get(name), ceiling_of(name, front.study.run.budget)
+    fraction = used / ceiling if isinstance(used, int | float) and ceiling else None
+    limit = with_unit(name, ceiling) if ceiling else "no ceiling"
+    return Share(name.rpartition("_")[0], with_unit(name, "-" if used is None else used), limit, fraction)
+
+
+def _histories(results: Results, trial: int) -> list[Lines]:
+    epochs, columns = _history(results, trial)
+    groups = {
+        "loss": [name for name in columns if "loss" in name],
+        "score": [name for name in columns if "score" in name],
+        "lr": [name for name in columns if name == "lr"],
+    }
+    titles = {"loss": "Training loss", "score": "Score while training", "lr": "Learning rate"}
+    return [
+        Lines(titles[kind], "epoch", kind, [Line(name.replace("_", " "), epochs, columns[name]) for name in names])
+        for kind, names in groups.items()
+        if names
+    ]
+
+
+def _history(results: Results, trial: int) -> tuple[list[float], dict[str, list[float]]]:
+    path = results.trial(trial) / "history.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    names = [name for name in (rows[0] if rows else {}) if name and name != "epoch"]
+    columns = {name: [_float(row.get(name)) for row in rows] for name in names}
+    return [_float(row.get("epoch")) for row in rows], columns
+
+
+def _float(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan

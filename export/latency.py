@@ -1,0 +1,189 @@
+"""Cycles and milliseconds of one Invoke and of the features before it, each with an interval."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from export.arena import called_graphs
+from export.kernels import Work, build_of, work_of
+from export.memory_traffic import Placement, bytes_through_cache, traffic_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from export.operators import Model, Operator
+    from spaces.board import Board
+    from spaces.front_end import FrontEnd
+
+CONSTANTS = Path(__file__).with_name("esp_nn_constants.toml")
+# Two-sided 90 % of a normal distribution.
+INTERVAL_DEVIATIONS = 1.645
+# ESP-DSP's complex FFT of 512 points in float32 with assembly, as its documentation measures it on the ESP32-S3.
+FFT_512_CYCLES = 44_594
+
+
+@final
+@dataclass(frozen=True)
+class Constant:
+    """One fitted number: cycles per count, and the spread of a prediction with it (sd of the natural logarithm)."""
+
+    value: float
+    log_sd: float
+
+
+@final
+@dataclass(frozen=True)
+class Constants:
+    """Fitted numbers by name: a kernel, or one of overhead, heap_check, cold_call, memory and build."""
+
+    table: dict[str, Constant]
+
+    def cycles(self, name: str) -> float:
+        """Cycles per count."""
+        return self.table.get(name, self.table["default"]).value
+
+    def log_sd(self, name: str) -> float:
+        """Spread of what it predicts."""
+        return self.table.get(name, self.table["default"]).log_sd
+
+    @property
+    def build_log_sd(self) -> float:
+        """Spread between whole builds, which no kernel explains."""
+        return self.table["build"].value
+
+
+@final
+@dataclass(frozen=True)
+class OperatorLatency:
+    """One operator of one Invoke: cycles of its kernel, and cycles that it waits for memory."""
+
+    operator: Operator
+    work: Work
+    kernel_cycles: float
+    stall_cycles: float
+    log_sd: float
+
+    @property
+    def cycles(self) -> float:
+        """Kernel and stalls."""
+        return self.kernel_cycles + self.stall_cycles
+
+
+@final
+@dataclass(frozen=True)
+class Interval:
+    """Milliseconds with a 90 % interval."""
+
+    ms: float
+    low_ms: float
+    high_ms: float
+
+    def plus(self, exact_ms: float, low: float = 1.0, high: float = 1.0) -> Interval:
+        """With a further part that may be `low` to `high` times its value."""
+        return Interval(self.ms + exact_ms, self.low_ms + low * exact_ms, self.high_ms + high * exact_ms)
+
+
+@final
+@dataclass(frozen=True)
+class FeatureCost:
+    """Cycles of one log-mel frame in float32: the FFT is measured, the rest counted."""
+
+    fft_cycles: float
+    counted_cycles: float
+
+    @property
+    def cycles(self) -> float:
+        """Both."""
+        return self.fft_cycles + self.counted_cycles
+
+
+@cache
+def constants() -> Constants:
+    """The fitted constants that the project carries."""
+    table = tomllib.loads(CONSTANTS.read_text(encoding="utf-8"))
+    return Constants({name: Constant(float(row["value"]), float(row["log_sd"])) for name, row in table.items()})
+
+
+def operator_latencies(
+    model: Model, board: Board, placement: Placement, fitted: Constants | None = None
+) -> tuple[OperatorLatency, ...]:
+    """Every operator that one Invoke runs, in order, a loop's body once; `fitted` are a board's own constants."""
+    return tuple(_latency(*step, fitted or constants()) for step in steady_works(model, board, placement))
+
+
+def steady_works(model: Model, board: Board, placement: Placement) -> list[tuple[Operator, Work, float]]:
+    """Operators of one Invoke with their work and the cycles they wait for memory, before any fitted constant."""
+    build = build_of(board)
+    operators = tuple(_invoked(model, 0))
+    cached = bytes_through_cache(operators, placement)
+    works = [(operator, work_of(operator, build)) for operator in operators]
+    return [
+        (operator, work, traffic_of(operator, work, board, placement, cached).cycles(board, placement))
+        for operator, work in works
+    ]
+
+
+def _invoked(model: Model, graph: int, depth: int = 0) -> list[Operator]:
+    if depth > len(model.graphs):
+        raise ValueError("its graphs call each other in a circle")
+    found: list[Operator] = []
+    for operator in model.graphs[graph].operators:
+        found.append(operator)
+        if operator.kind in ("IF", "WHILE"):
+            for called in called_graphs(operator):
+                found += _invoked(model, called, depth + 1)
+    return found
+
+
+def _latency(operator: Operator, work: Work, waited: float, fitted: Constants) -> OperatorLatency:
+    kernel = fitted.cycles("overhead") + fitted.cycles(work.kernel) * work.counted
+    if work.kernel == "conv_general_checked":
+        kernel += fitted.cycles("heap_check")
+    stall = fitted.cycles("memory") * waited
+    spread = math.hypot(fitted.log_sd(work.kernel) * kernel, fitted.log_sd("memory") * stall) / (kernel + stall)
+    return OperatorLatency(operator, work, kernel, stall, spread)
+
+
+def invoke_interval(rows: Sequence[OperatorLatency], board: Board, fitted: Constants | None = None) -> Interval:
+    """Milliseconds of one Invoke; errors of calls to the same kernel go together, those of different kernels do not."""
+    fitted = fitted or constants()
+    total = sum(row.cycles for row in rows)
+    by_kernel: dict[str, float] = {}
+    for row in rows:
+        by_kernel[row.work.kernel] = by_kernel.get(row.work.kernel, 0.0) + row.kernel_cycles
+    variance = sum((fitted.log_sd(kernel) * cycles / total) ** 2 for kernel, cycles in by_kernel.items())
+    variance += (fitted.log_sd("memory") * sum(row.stall_cycles for row in rows) / total) ** 2
+    variance += fitted.build_log_sd**2
+    return interval(total, math.sqrt(variance), board.cpu_mhz)
+
+
+def interval(cycles: float, log_sd: float, cpu_mhz: int) -> Interval:
+    """Milliseconds at a clock, with the 90 % interval of a log-normal spread."""
+    ms = cycles / cpu_mhz / 1000
+    reach = math.exp(INTERVAL_DEVIATIONS * log_sd)
+    return Interval(ms, ms / reach, ms * reach)
+
+
+def feature_cost(front_end: FrontEnd) -> FeatureCost:
+    """One frame of log-mel features in float32 on the device.
+
+    Counted per sample: 8 cycles to convert and window; per bin: 14 for its power and 2 x 7 for the two triangles it
+    falls into; per mel: 210 for logarithm and quantisation.
+    """
+    scale = front_end.n_fft * math.log2(front_end.n_fft) / (512 * 9)
+    bins = front_end.n_fft // 2 + 1
+    return FeatureCost(FFT_512_CYCLES * scale, 8.0 * front_end.window_samples + 28.0 * bins + 210.0 * front_end.mels)
+
+
+def decision_interval(invoke: Interval, front_end: FrontEnd, board: Board) -> Interval:
+    """Milliseconds of the frames that are new since the last decision plus one Invoke."""
+    cost = feature_cost(front_end)
+    per_frame = 1 / board.cpu_mhz / 1000
+    frames = front_end.new_frames_per_decision
+    with_fft = invoke.plus(frames * cost.fft_cycles * per_frame, 0.9, 1.1)
+    return with_fft.plus(frames * cost.counted_cycles * per_frame, 0.5, 2.0)

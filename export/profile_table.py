@@ -1,0 +1,107 @@
+"""The profile of a model as text for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from export.energy import ORIGIN
+
+if TYPE_CHECKING:
+    from spaces.board import Board
+
+_TITLES = ("#", "operator", "shape", "kernel", "MACs", "cycles", "ms", "%", "bytes")
+_LEFT = (1, 2, 3)
+_WIDEST_SHAPE = 28
+
+
+def table(data: dict[str, Any], board: Board) -> str:
+    """Rows of operators, totals and the verdict; `data` is the object that `--json` prints."""
+    total = sum(row["cycles"] for row in data["operators"]) or 1
+    rows = [_TITLES, *(_cells(row, total) for row in data["operators"])]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_TITLES))]
+    lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+    return "\n".join([*lines, "", *_summary(data, board)])
+
+
+def _cells(row: dict[str, Any], total: int) -> tuple[str, ...]:
+    shape = row["shape"] if len(row["shape"]) <= _WIDEST_SHAPE else row["shape"][: _WIDEST_SHAPE - 1] + "…"
+    return (
+        str(row["index"]),
+        row["operator"],
+        shape,
+        row["kernel"],
+        f"{row['macs']:,}",
+        f"{row['cycles']:,}",
+        f"{row['ms']:.3f}",
+        f"{100 * row['cycles'] / total:.1f}",
+        f"{row['weight_bytes']:,}",
+    )
+
+
+def _aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:
+    return [cell.ljust(widths[i]) if i in _LEFT else cell.rjust(widths[i]) for i, cell in enumerate(row)]
+
+
+def _summary(data: dict[str, Any], board: Board) -> list[str]:
+    pairs = [
+        ("board", _board(board)),
+        ("placement", f"{data['placement']} ({data['placement_reason']})"),
+        ("flash", f"{data['flash_bytes']:,} bytes"),
+        ("arena", _arena(data)),
+        ("at the peak", "; ".join(f"{short(block['name'])} {block['bytes']:,}" for block in data["arena_peak"][:5])),
+        ("lower it", _lower(data["arena_lowering"])),
+        ("one Invoke", _interval(data["latency_ms"], data["latency_low_ms"], data["latency_high_ms"])),
+        *_decision(data),
+        ("energy", f"{data['energy_mj']:.2f} mJ a decision{_current(data)}; rests on {ORIGIN}"),
+        *(("remark", line) for line in data["remarks"]),
+        ("TFLM", "runs" if data["runs"] else "does not run: " + "; ".join(data["refusals"])),
+        ("verdict", "fits" if data["fits"] else "does not fit: " + "; ".join(data["misfits"])),
+    ]
+    return [f"{name:<12}{text}" for name, text in pairs if text]
+
+
+def short(name: str) -> str:
+    """The telling end of a tensor's name, which converters make of whole module paths."""
+    return name.split(";", 1)[0].rsplit("/", 1)[-1][-40:]
+
+
+def _board(board: Board) -> str:
+    return (
+        f"{board.name}: {board.cpu_mhz} MHz, flash {board.flash_mode}, PSRAM {board.psram}, "
+        f"data cache {board.dcache_bytes // 1024} KiB, esp-nn {board.esp_nn}, esp-tflite-micro {board.tflm}"
+    )
+
+
+def _arena(data: dict[str, Any]) -> str:
+    return (
+        f"{data['arena_bytes']:,} bytes: head {data['arena_head_bytes']:,} + tail {data['arena_tail_bytes']:,}, "
+        f"largest scratch {data['arena_scratch_bytes']:,}; set aside {data['arena_recommended_bytes']:,}; "
+        f"this host uses {data['host_arena_bytes']:,}"
+    )
+
+
+def _lower(change: dict[str, Any] | None) -> str:
+    if change is None or change["saves_bytes"] <= 0:
+        return ""
+    return f"without {short(change['without'])} ({change['kind']}) the head is {change['saves_bytes']:,} bytes lower"
+
+
+def _interval(ms: float, low: float, high: float) -> str:
+    return f"{ms:.2f} ms ({low:.2f} to {high:.2f}, 90 %)"
+
+
+def _decision(data: dict[str, Any]) -> list[tuple[str, str]]:
+    if data["real_time_factor"] is None:
+        return []
+    features = data["decision_ms"] - data["latency_ms"]
+    return [
+        (
+            "a decision",
+            f"{data['decision_ms']:.2f} ms (at most {data['decision_high_ms']:.2f}): features {features:.2f}, of which "
+            f"only the FFT is measured, and one Invoke; real-time factor {data['real_time_factor']:.3f}",
+        )
+    ]
+
+
+def _current(data: dict[str, Any]) -> str:
+    return "" if data["average_ma"] is None else f", {data['average_ma']:.1f} mA on average while listening"

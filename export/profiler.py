@@ -1,0 +1,139 @@
+"""The command `python -m export profile`: a .tflite on a board, operator by operator."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from export.arena import lowering, peak
+from export.build_options import add_build_options, board_of, calibration_of, read_file
+from export.energy import energy_of
+from export.footprint import Profile, profile
+from export.latency import INTERVAL_DEVIATIONS
+from export.profile_table import table
+from export.verdict import remarks
+from spaces.front_end import FrontEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from export.latency import OperatorLatency
+    from export.operators import Tensor
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; 0 when it printed a profile, 2 for bad input."""
+    arguments = _parser().parse_args(argv)
+    try:
+        result, front_end = _profiled(arguments)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    rows = as_json(result, front_end)
+    rows["calibration"] = str(arguments.calibration) if arguments.calibration else None
+    print(json.dumps(rows, indent=1) if arguments.json else table(rows, result.board))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export profile", description="Flash, arena and latency of a .tflite."
+    )
+    parser.add_argument("file", type=Path, metavar="FILE.tflite")
+    add_build_options(parser)
+    parser.add_argument(
+        "--calibration", type=Path, metavar="FILE.toml", help="a board's own factors, from export calibrate"
+    )
+    parser.add_argument("--json", action="store_true", help="one object instead of the table")
+    parser.add_argument("--front-end", default="auto", metavar="auto|default|none|student.json")
+    return parser
+
+
+def _profiled(arguments: argparse.Namespace) -> tuple[Profile, FrontEnd | None]:
+    front_end = _front_end(arguments.front_end, arguments.file)
+    found = profile(
+        read_file(arguments.file),
+        board_of(arguments),
+        front_end,
+        arena=arguments.arena,
+        weights=arguments.weights,
+        calibration=calibration_of(arguments.calibration),
+        source=str(arguments.file),
+    )
+    return found, front_end
+
+
+def _front_end(choice: str, model: Path) -> FrontEnd | None:
+    """Front end to charge a decision with; "auto" takes the student.json beside the model, where there is one."""
+    beside = model.with_name("student.json")
+    if choice == "none" or (choice == "auto" and not beside.is_file()):
+        return None
+    if choice == "default":
+        return FrontEnd()
+    path = beside if choice == "auto" else Path(choice)
+    try:
+        return FrontEnd(**json.loads(read_file(path))["front_end"])
+    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError):
+        raise ValueError(f"{path}: holds no front_end with the fields of FrontEnd") from None
+
+
+def as_json(result: Profile, front_end: FrontEnd | None) -> dict[str, Any]:
+    """One object: the footprint, the parts of the arena, the verdict and a row per operator."""
+    footprint = result.footprint
+    per_second = 1 / front_end.decision_seconds if front_end else 0.0
+    energy = energy_of(footprint.decision_ms, per_second)
+    return {
+        **footprint.as_dict(),
+        "arena_head_bytes": result.arena.head_bytes,
+        "arena_tail_bytes": result.arena.tail_bytes,
+        "arena_scratch_bytes": result.arena.scratch_bytes,
+        "arena_recommended_bytes": result.arena.recommended_bytes,
+        "energy_mj": energy.millijoules,
+        "average_ma": energy.milliamperes if front_end else None,
+        "real_time_factor": footprint.decision_ms / 1000 * per_second if front_end else None,
+        "runs": result.runs,
+        "refusals": list(result.refusals),
+        "remarks": remarks(result.model),
+        "fits": result.fits,
+        "misfits": list(result.choice.misfits),
+        "placement_reason": result.choice.reason,
+        "arena_peak": [{"name": b.name, "kind": b.kind, "bytes": b.size_bytes} for b in peak(result.arena.blocks)[1]],
+        "arena_lowering": _lowering(result),
+        "operators": [_operator(row, result) for row in result.rows],
+    }
+
+
+def _operator(row: OperatorLatency, result: Profile) -> dict[str, Any]:
+    operator = row.operator
+    ms = row.cycles / result.board.cpu_mhz / 1000
+    reach = math.exp(INTERVAL_DEVIATIONS * row.log_sd)
+    return {
+        "index": operator.index,
+        "operator": operator.kind,
+        "shape": _shape(operator.outputs),
+        "kernel": row.work.kernel,
+        "macs": row.work.macs,
+        "cycles": round(row.cycles),
+        "stall_cycles": round(row.stall_cycles),
+        "ms": ms,
+        "low_ms": ms / reach,
+        "high_ms": ms * reach,
+        "weight_bytes": sum(t.size_bytes for t in operator.constant_inputs),
+        "output_bytes": sum(t.size_bytes for t in operator.outputs),
+    }
+
+
+def _lowering(result: Profile) -> dict[str, Any] | None:
+    found = lowering(result.arena.blocks)
+    if found is None:
+        return None
+    block, left = found
+    return {"without": block.name, "kind": block.kind, "saves_bytes": result.arena.head_bytes - left}
+
+
+def _shape(tensors: Sequence[Tensor]) -> str:
+    return " ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in tensors) or "-"

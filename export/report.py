@@ -1,0 +1,235 @@
+"""The report: one HTML file of a front that opens offline."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from export import figures
+from export.chart import scatter
+from export.markup import html, tag
+from export.results import write_atomically
+from export.trial_section import bullets, facts_table, plain_table, trial_section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from xml.etree.ElementTree import Element
+
+    from export.front import Front
+    from export.results import TrialRow
+
+MAX_BYTES = 3_000_000
+# What members may take together; charts, tables and styles need far less than the rest.
+MEMBERS_BYTES = 1_800_000
+SHOWN_WARNINGS = 50
+REPORTED_ONLY = (
+    "Validation figures chose the student and its settings. Test figures are reported only: nothing was chosen on them."
+)
+
+
+def write_report(front: Front, picked: TrialRow | None = None) -> Path:
+    """Write report.html into the front's results folder, at most 3 MB, and return its path."""
+    path = front.study.results.report_html
+    write_atomically(path, report(front, picked))
+    return path
+
+
+def report(front: Front, picked: TrialRow | None = None) -> str:
+    """The page as text. It loads nothing: a content security policy in it forbids that and any script but its own."""
+    sections, left_out = _sections(front, picked)
+    linked = {number for number, _ in sections}
+    run = front.study.run
+    title = f"{run.recipe} on {run.board_name}"
+    body = tag(
+        "body",
+        _headline(front, title, picked),
+        _notes(front),
+        *_charts(front, picked, linked),
+        *_table_of_front(front, picked, linked),
+        *_members([section for _, section in sections], left_out),
+        *_failures(front),
+        *_reproduction(front, picked),
+        tag("div", id="tip", hidden=True),
+        tag("script", _asset("report.js")),
+    )
+    return "<!doctype html>\n" + html(tag("html", _head(title), body, lang="en")) + "\n"
+
+
+def _asset(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def _head(title: str) -> Element:
+    digest = base64.b64encode(hashlib.sha256(_asset("report.js").encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; media-src data:"
+    )
+    return tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", f"{title} - Potstill"),
+        tag("style", _asset("report.css")),
+    )
+
+
+def _headline(front: Front, title: str, picked: TrialRow | None) -> Element:
+    run, counts = front.study.run, front.study.counts
+    limits = ", ".join(f"{name.rpartition('_')[0]} {figures.with_unit(name, top)}" for name, top in run.budget.items())
+    facts: list[tuple[str, str]] = [(str(count), outcome) for outcome, count in counts.items() if count]
+    facts += [(str(len(front.members)), "on the front"), (f"{front.hypervolume:.3f}", "hypervolume")]
+    if picked is not None:
+        facts.append((str(picked.number), "picked trial"))
+    return tag(
+        "header",
+        tag("h1", title),
+        tag("p", f"Ceilings: {limits or 'none'}.", class_="soft"),
+        tag("ul", *(tag("li", tag("b", value), tag("span", name)) for value, name in facts), class_="facts"),
+    )
+
+
+def _notes(front: Front) -> Element | None:
+    said = [figures.shown(warning) for warning in front.study.run.details.get("warnings") or []]
+    said += [f"trial {row}: left out, its folder is damaged: {fault}" for row, fault in front.study.damaged.items()]
+    if unfinished := front.study.counts["unfinished"]:
+        said.append(
+            f"not finished: {unfinished} of {len(front.study.trials)} trials; the search runs or was interrupted"
+        )
+    if not said:
+        return None
+    return tag("section", tag("h2", "Warnings"), bullets(said, SHOWN_WARNINGS))
+
+
+def _charts(front: Front, picked: TrialRow | None, linked: set[int]) -> list[Element]:
+    cards = [
+        tag("div", tag("h3", chart.title), scatter(chart), class_="card")
+        for chart in figures.scatters(front, picked, linked)
+    ]
+    return [tag("h2", "Front"), _key(front, picked), tag("div", *cards, class_="grid2")]
+
+
+def _key(front: Front, picked: TrialRow | None) -> Element:
+    entries = [("on the front", _key_dot("front", 5)), ("dominated", _key_dot("dominated", 3.5))]
+    if picked is not None:
+        entries.insert(0, ("picked", _key_dot("picked", 6.5)))
+    if front.study.counts["refused"]:
+        entries.append(
+            ("refused at its footprint, never trained", tag("path", class_="refused", d="M4 4l8 8m0-8l-8 8"))
+        )
+    shown = [tag("span", tag("svg", mark, viewBox="0 0 16 16"), name) for name, mark in entries]
+    line = "The line bounds what the front dominates on these two axes; whiskers reach to the upper end of the latency."
+    return tag("div", tag("div", *shown, class_="key"), tag("p", line, class_="soft"))
+
+
+def _key_dot(kind: str, radius: float) -> Element:
+    return tag("circle", class_=f"dot {kind}", cx=8, cy=8, r=radius)
+
+
+def _table_of_front(front: Front, picked: TrialRow | None, linked: set[int]) -> list[Element]:
+    extra = [
+        o.name
+        for o in front.study.run.objectives
+        if o.name not in {"score", "decision_ms", "arena_bytes", "flash_bytes"}
+    ]
+    names = [
+        "trial",
+        "INT8",
+        "float",
+        "INT8 - float",
+        *extra,
+        "decision",
+        "Invoke ms (interval)",
+        "arena",
+        "flash",
+        "student",
+    ]
+    head = tag(
+        "tr", *(tag("th", name, class_="n" if 0 < at < len(names) - 1 else None) for at, name in enumerate(names))
+    )
+    rows = [_front_row(front, row, picked, linked, extra) for row in _shown_members(front, picked)]
+    table = tag("table", tag("thead", head), tag("tbody", *rows), class_="front-table")
+    return [tag("div", table, class_="card scroll", style="margin-top:16px")]
+
+
+def _shown_members(front: Front, picked: TrialRow | None) -> list[TrialRow]:
+    outside = picked is not None and not front.member(picked.number)
+    return [*front.members, *([picked] if picked is not None and outside else [])]
+
+
+def _front_row(front: Front, row: TrialRow, picked: TrialRow | None, linked: set[int], extra: Sequence[str]) -> Element:
+    chosen = picked is not None and row.number == picked.number
+    name = f"{row.number}"
+    label = tag("a", name, href=f"#trial-{name}") if row.number in linked else name
+    values = dict(zip((o.name for o in front.study.run.objectives), row.values, strict=True))
+    cells = [
+        figures.score(row.metrics.get("score_int8")),
+        figures.score(row.metrics.get("score_float")),
+        figures.float_difference(row),
+        *(figures.with_unit(column, values[column]) for column in extra),
+        figures.with_unit("_ms", row.footprint.get("decision_ms", "-")),
+        figures.interval(row.footprint),
+        figures.with_unit("_bytes", row.footprint.get("arena_bytes", "-")),
+        figures.with_unit("_bytes", row.footprint.get("flash_bytes", "-")),
+    ]
+    return tag(
+        "tr",
+        tag("td", label, " ", tag("span", "picked", class_="pill") if chosen else None),
+        *(tag("td", cell, class_="n") for cell in cells),
+        tag("td", figures.shown(row.params.get("student", ""))),
+        class_="picked" if chosen else None,
+        data_trial=row.number,
+    )
+
+
+def _sections(front: Front, picked: TrialRow | None) -> tuple[list[tuple[int, Element]], list[int]]:
+    """Sections of the pick and the front's members while they fit, and the numbers of those that do not."""
+    rows = sorted(_shown_members(front, picked), key=lambda row: picked is None or row.number != picked.number)
+    sections: list[tuple[int, Element]] = []
+    left_out: list[int] = []
+    room = MEMBERS_BYTES
+    for row in rows:
+        section = trial_section(front, row, chosen=picked is not None and row.number == picked.number)
+        size = len(html(section).encode())
+        if size > room:
+            left_out.append(row.number)
+        else:
+            room -= size
+            sections.append((row.number, section))
+    return sections, left_out
+
+
+def _members(sections: Iterable[Element], left_out: Sequence[int]) -> list[Element]:
+    note = f"Left out to keep this page under {MAX_BYTES // 1_000_000} MB: trials {', '.join(map(str, left_out))}."
+    return [
+        tag("h2", "Trials on the front"),
+        tag("p", REPORTED_ONLY, class_="soft"),
+        *sections,
+        *([tag("p", note, class_="soft")] if left_out else []),
+    ]
+
+
+def _failures(front: Front) -> list[Element]:
+    reasons = figures.reasons(front)
+    rows = [[reason, str(count)] for reason, count in reasons]
+    return (
+        [tag("h2", "Failed trials"), tag("div", plain_table(["reason", "trials"], rows), class_="card")] if rows else []
+    )
+
+
+def _reproduction(front: Front, picked: TrialRow | None) -> list[Element]:
+    details = {key: value for key, value in front.study.run.details.items() if key not in {"warnings", "command"}}
+    command = figures.shown(front.study.run.details.get("command") or "not recorded")
+    export = f"python -m export RESULTS --pick {picked.number}" if picked is not None else "python -m export RESULTS"
+    return [
+        tag("h2", "How to reproduce"),
+        tag(
+            "div",
+            tag("p", tag("code", command)),
+            tag("p", tag("code", export)),
+            facts_table(figures.flattened(details)),
+            class_="card",
+        ),
+    ]

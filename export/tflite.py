@@ -1,0 +1,132 @@
+"""Networks as full-INT8 .tflite, and the interpreter that scores them."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+CALIBRATION_CLIPS = 128
+
+
+def float_tflite(network: nn.Module, input_shape: tuple[int, int, int]) -> bytes:
+    """A float .tflite of a network that takes [batch, 1, frames, mels]; the file takes [1, frames, mels, 1].
+
+    `input_shape` is (1, frames, mels). The network itself is left as it was.
+    """
+    import litert_torch
+    import torch
+
+    channels, frames, mels = input_shape
+    frozen = copy.deepcopy(network).to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    with _quiet():
+        last = litert_torch.to_channel_last_io(frozen, args=[0]).eval()
+        model = litert_torch.convert(last, (torch.zeros(1, frames, mels, channels),))
+        return bytes(model.model_content())
+
+
+def int8_tflite(float_model: bytes, calibration: NDArray[np.float32]) -> bytes:
+    """Full INT8 (weights per channel, activations, input and output) from calibration clips [n, frames, mels, 1].
+
+    Post-training quantization by ai-edge-quantizer: ranges are the extremes that the clips produce.
+    """
+    from ai_edge_quantizer import calibrator, quantizer, recipe, recipe_manager
+    from ai_edge_quantizer.utils import qsv_utils
+
+    with _quiet():
+        rules = recipe_manager.RecipeManager()
+        rules.load_quantization_recipe(recipe.static_wi8_ai8())
+        # The library's own calibrate() keeps moving averages of each clip's extremes, which cut off the louder half of
+        # the clips and shrink a student's logits by a fifth; true extremes cut off none.
+        extremes = calibrator.Calibrator(float_model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
+        name, argument = _signature(float_model)
+        extremes.calibrate({name: [{argument: clip[None]} for clip in calibration]}, rules)
+        quantize = quantizer.Quantizer(bytearray(float_model), recipe.static_wi8_ai8())
+        result = quantize.quantize(extremes.get_model_qsvs(), enable_progress_bar=False, enable_progress_report=False)
+    return bytes(result.quantized_model)
+
+
+def _signature(model: bytes) -> tuple[str, str]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    name, tensors = next(iter(Interpreter(model_content=model).get_signature_list().items()))
+    return name, tensors["inputs"][0]
+
+
+@final
+class Int8Model:
+    """A full-INT8 .tflite under LiteRT: float features in, float outputs through the model's own quantization.
+
+    Without the XNNPACK delegate, whose rounding moves outputs by up to nine steps: the built-in kernels stay within one
+    step of the TFLM interpreter and are fifteen times as fast.
+    """
+
+    def __init__(self, model: bytes, batch: int = 64, threads: int = 1) -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        with _quiet():
+            self._interpreter: Any = Interpreter(
+                model_content=model,
+                num_threads=threads,
+                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            )
+            self._input = self._interpreter.get_input_details()[0]
+            self._interpreter.resize_tensor_input(self._input["index"], [batch, *self._input["shape"][1:]])
+            self._interpreter.allocate_tensors()
+        self._output = self._interpreter.get_output_details()[0]
+        self._batch = batch
+        for side, tensor in (("input", self._input), ("output", self._output)):
+            if tensor["dtype"] is not np.int8:
+                raise ValueError(f"model: its {side} is {tensor['dtype'].__name__}, but full INT8 needs int8")
+
+    def quantized(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
+        """Features [n, frames, mels] or [n, frames, mels, 1] as the int8 codes that the device would feed."""
+        scale, zero = self._input["quantization"]
+        codes: NDArray[np.int8] = np.clip(np.round(features / scale) + zero, -128, 127).astype(np.int8)
+        return codes.reshape(-1, *map(int, self._input["shape"][1:]))
+
+    def codes(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
+        """Raw int8 outputs [n, outputs]."""
+        codes = self.quantized(features)
+        padded = np.concatenate([codes, np.zeros((-len(codes) % self._batch, *codes.shape[1:]), np.int8)])
+        outputs = [self._invoke(padded[at : at + self._batch]) for at in range(0, len(padded), self._batch)]
+        return np.concatenate(outputs)[: len(codes)]
+
+    def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Dequantized outputs [n, outputs]."""
+        scale, zero = self._output["quantization"]
+        values: NDArray[np.float32] = (self.codes(features).astype(np.float32) - zero) * np.float32(scale)
+        return values
+
+    def _invoke(self, codes: NDArray[np.int8]) -> NDArray[np.int8]:
+        self._interpreter.set_tensor(self._input["index"], codes)
+        self._interpreter.invoke()
+        result: NDArray[np.int8] = self._interpreter.get_tensor(self._output["index"]).reshape(len(codes), -1).copy()
+        return result
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the converter's banners, progress bars and deprecation notices off the user's terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), Path(os.devnull).open("w") as sink, contextlib.redirect_stdout(sink):
+            warnings.simplefilter("ignore")
+            with contextlib.redirect_stderr(sink):
+                yield
+    finally:
+        logging.disable(before)

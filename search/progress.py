@@ -1,0 +1,114 @@
+"""Progress of a running search: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, final
+
+from optuna.trial import TrialState
+from ray.tune import Callback
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from export.front import front_of
+from search.searcher import reported
+from search.study import COUNTED, outcome
+from trainables.ray_trainable import NUMBER
+
+if TYPE_CHECKING:
+    import optuna
+
+PLAIN_SECONDS = 10.0
+
+
+@final
+class Progress(Callback):
+    """Counts trials as Ray ends them and shows where the study stands."""
+
+    def __init__(self, study: optuna.Study, trials: int, ceilings: list[float | None]) -> None:
+        self._study, self._trials, self._begun, self._ceilings = study, trials, time.monotonic(), ceilings
+        self._counted_before = sum(_counts(study)[kind] for kind in COUNTED)
+        self._running: set[int] = set()
+        self._said = self._begun
+        self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray pickles callbacks into its experiment folder, which nothing here reads back.
+        return {}
+
+    def shown(self) -> AbstractContextManager[Any]:
+        """A context in which the live line is kept up to date; nothing where the output is no terminal."""
+        if not self._console.is_terminal:
+            return nullcontext()
+        return Live(
+            console=self._console, get_renderable=lambda: Text(self.line()), refresh_per_second=2, transient=True
+        )
+
+    def line(self) -> str:
+        """Trained, refused, running, best, front, hypervolume, elapsed, left."""
+        counts = _counts(self._study)
+        done = sum(counts[kind] for kind in COUNTED)
+        elapsed = time.monotonic() - self._begun
+        parts = [
+            _clock(elapsed),
+            f"trained {counts['trained']}/{self._trials}",
+            f"refused {counts['refused']}",
+            f"running {len(self._running)}",
+        ]
+        if counts["failed"]:
+            parts.append(f"failed {counts['failed']}")
+        return "  ".join([*parts, *self._quality(), f"left {self._left(done, elapsed)}"])
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Ray started a trial."""
+        self._running.add(trial.config[NUMBER])
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Say how a trial ended."""
+        self._running.discard(trial.config[NUMBER])
+        self._console.print(_ended(trial.config[NUMBER], reported(trial.last_result), trial.config))
+        self._say()
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Say that a worker died."""
+        self._running.discard(trial.config[NUMBER])
+        self._console.print(f"trial {trial.config[NUMBER]:>4}  failed: the worker process died")
+
+    def _say(self) -> None:
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._said >= PLAIN_SECONDS:
+            self._said = now
+            self._console.print(self.line())
+
+    def _quality(self) -> list[str]:
+        values = [trial.values for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))]
+        if not values:
+            return []
+        front = front_of(values, [direction.name.lower() for direction in self._study.directions], self._ceilings)
+        best = max(row[0] for row in values)
+        return [f"best {best:.3f}", f"front {len(front.indices)}", f"hypervolume {front.hypervolume:.3f}"]
+
+    def _left(self, done: int, elapsed: float) -> str:
+        ours = done - self._counted_before
+        return _clock(elapsed / ours * (self._trials - done)) if ours else "?"
+
+
+def _counts(study: optuna.Study) -> Counter[str]:
+    return Counter(outcome(trial) for trial in study.get_trials(deepcopy=False))
+
+
+def _ended(number: int, report: dict[str, Any], params: dict[str, Any]) -> str:
+    if report.get("outcome") != "trained":
+        return f"trial {number:>4}  failed: {report.get('reason')}"
+    shown = report["objectives"]
+    score = f"score {shown['score']:.3f} (float {report['score_float']:.3f})"
+    cost = f"decision {shown['decision_ms']:6.1f} ms  arena {shown['arena_bytes'] / 1024:6.1f} KiB"
+    return f"trial {number:>4}  {score}  {cost}  {params.get('student', '')}"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"

@@ -1,0 +1,273 @@
+"""A search from its options to a front: prepared, run on Ray, resumable."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from export.results import Results, write_atomically
+from spaces import recipe_space
+from spaces.narrowed import Narrowing
+from trainables.recipe import Material, Request, recipe
+from trainables.trial import Assignment
+
+if TYPE_CHECKING:
+    from spaces.board import Board
+    from spaces.budget import Budget
+
+SCHEMA = 1
+VERSIONED = (
+    "ray",
+    "optuna",
+    "torch",
+    "torchaudio",
+    "transformers",
+    "litert-torch",
+    "ai-edge-quantizer",
+    "ai-edge-litert",
+    "tflite-micro",
+    "numpy",
+)
+MUST_MATCH = ("recipe", "data", "teacher", "board", "budget", "calibration", "epochs", "seed", "narrowing")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What one `python -m search RECIPE` was asked for. `cpus` bounds the trials that run side by side."""
+
+    recipe: str
+    results: Path
+    trials: int
+    epochs: int
+    board: Board
+    budget: Budget
+    request: Request
+    narrowing: Narrowing = field(default_factory=Narrowing)
+    cpus: int = 0
+    address: str | None = None
+    command: str = ""
+
+
+def search(options: Options, say: Callable[[str], None]) -> bool:
+    """Run or resume a study until `options.trials` trials count; False if it was interrupted before.
+
+    Raises `ValueError` for anything the user can mend, before any training where it can be known.
+    """
+    from filelock import FileLock, Timeout
+
+    results = open_results(options.results)
+    try:
+        with FileLock(results.folder / ".lock", timeout=0):
+            return _search(options, results, say)
+    except Timeout:
+        raise ValueError(f"--results: another search is writing to {results.folder}") from None
+
+
+def open_results(folder: Path) -> Results:
+    """The results folder, made if need be and proven writable."""
+    if "RAY_JOB_ID" in os.environ and not folder.is_absolute():
+        raise ValueError(
+            f"--results: {folder} is relative, and a Ray job's folder is thrown away: give an absolute path"
+        )
+    try:
+        (folder / "trials").mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise ValueError(f"--results: {folder} cannot be written: {error.strerror}") from error
+    return Results(folder.resolve())
+
+
+def _search(options: Options, results: Results, say: Callable[[str], None]) -> bool:
+    previous = _previous_run(results)
+    if previous.get("recipe", options.recipe) != options.recipe:
+        raise ValueError(
+            f"--results: {results.folder} holds a study of recipe {previous['recipe']}, not {options.recipe}"
+        )
+    say(f"preparing {options.recipe}: corpus, teacher")
+    material = recipe(options.recipe).prepare(options.request)
+    for warning in material.warnings:
+        say(f"warning: {warning}")
+    run = describe(options, material)
+    refuse_other_run(previous, run, results.folder)
+    write_atomically(results.folder / "run.json", json.dumps(run, indent=2))
+    say(_summary(material))
+    return _tune(options, results, material, say)
+
+
+def _previous_run(results: Results) -> dict[str, Any]:
+    path = results.folder / "run.json"
+    if path.is_file():
+        previous: dict[str, Any] = json.loads(path.read_text())
+        return previous
+    others = [entry.name for entry in results.folder.iterdir() if entry.name not in {"trials", ".lock"}]
+    if others:
+        raise ValueError(f"--results: {results.folder} holds {others[0]} and no run.json: it is no results folder")
+    return {}
+
+
+def describe(options: Options, material: Material) -> dict[str, Any]:
+    """The content of run.json: what would have to be the same to get the same study."""
+    space = recipe_space(options.recipe)
+    return {
+        "schema": SCHEMA,
+        "recipe": options.recipe,
+        "command": options.command,
+        "objectives": [[objective.name, objective.direction] for objective in space.OBJECTIVES],
+        "board": asdict(options.board),
+        "budget": options.budget.as_dict(),
+        "calibration": None,
+        "epochs": options.epochs,
+        "trials": options.trials,
+        "seed": options.request.seed,
+        "seeds": {"data": options.request.seed, "training": options.request.seed, "sampler": options.request.seed},
+        "narrowing": options.narrowing.as_dict(),
+        "data": dict(material.data),
+        "teacher": dict(material.teacher),
+        "warnings": list(material.warnings),
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in VERSIONED}},
+    }
+
+
+def refuse_other_run(previous: dict[str, Any], run: dict[str, Any], folder: Path) -> None:
+    """Resuming under other conditions would mix two studies: a `ValueError` that names what changed."""
+    if not previous:
+        return
+    changed = [key for key in MUST_MATCH if _identity(previous.get(key)) != _identity(run[key])]
+    if changed:
+        raise ValueError(
+            f"--results: {folder} was searched with another {' and '.join(changed)}: "
+            + "; ".join(f"{key} was {_shown(previous.get(key))}, is {_shown(run[key])}" for key in changed)
+        )
+
+
+def _identity(value: Any) -> Any:
+    hashed = value.get("content_hash") if isinstance(value, dict) else None
+    return hashed or json.loads(json.dumps(value))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict) and "content_hash" in value:
+        return f"{value.get('name')} ({value['content_hash'][:8]})"
+    return json.dumps(value)
+
+
+def _summary(material: Material) -> str:
+    data, teacher = material.data, material.teacher
+    counts = ", ".join(f"{split} {sum(labels.values())}" for split, labels in data["clips"].items())
+    return (
+        f"data: {data['name']}, {counts} clips, word {data['word']!r}, split {data['split']}\n"
+        f"teacher: {teacher['name']}, F1 {teacher['validation']['f1']:.3f} on validation"
+    )
+
+
+def _tune(options: Options, results: Results, material: Material, say: Callable[[str], None]) -> bool:
+    import ray
+
+    from search.study import counted, open_study
+
+    space = recipe_space(options.recipe)
+    study = open_study(results, options.recipe, space, options.narrowing, options.request.seed)
+    missing = options.trials - counted(study)
+    if missing <= 0:
+        say(f"{results.folder} holds {counted(study)} finished trials already")
+        return True
+    assignment = Assignment(
+        options.recipe, material, options.board, options.epochs, options.request.seed, results.folder / "trials"
+    )
+    start_ray(options)
+    try:
+        _fit(options, results, study, assignment, missing)
+    finally:
+        ray.shutdown()
+    return counted(study) >= options.trials
+
+
+def start_ray(options: Options) -> None:
+    """Start Ray here, or join `options.address`; its logs and usage reports stay off."""
+    import ray
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
+    root = str(Path(__file__).resolve().parent.parent)
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    local: dict[str, Any] = {} if address else {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False}
+    ray.init(
+        address=address,
+        runtime_env={"env_vars": {"PYTHONPATH": root, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}},
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        configure_logging=True,
+        **local,
+    )
+
+
+def _fit(options: Options, results: Results, study: Any, assignment: Assignment, missing: int) -> None:
+    import ray
+    from ray import tune
+
+    from export.front import ceiling_of
+    from search.progress import Progress
+    from search.searcher import FootprintWorker, OptunaSearcher
+    from trainables.ray_trainable import TrialActor
+
+    cpus = options.cpus or int(ray.cluster_resources().get("CPU", 1))
+    searcher = OptunaSearcher(
+        study,
+        recipe_space(options.recipe),
+        options.narrowing,
+        options.budget,
+        FootprintWorker(assignment),
+        assignment.trials,
+        missing,
+    )
+    progress = Progress(
+        study, options.trials, [ceiling_of(name, options.budget.as_dict()) for name in study.metric_names]
+    )
+    tuner = tune.Tuner(
+        tune.with_resources(tune.with_parameters(TrialActor, assignment=assignment, threads=1), {"cpu": 1}),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            num_samples=missing,
+            max_concurrent_trials=cpus,
+            reuse_actors=True,
+            trial_dirname_creator=trial_folder,
+        ),
+        run_config=tune.RunConfig(
+            name="ray",
+            storage_path=str(results.folder),
+            verbose=0,
+            callbacks=[progress],
+            # A trial keeps its own checkpoint in its own folder.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+    with progress.shown():
+        tuner.fit()
+    if searcher.stopped_by is not None:
+        raise searcher.stopped_by
+
+
+def trial_folder(trial: Any) -> str:
+    """Ray's own folder of a trial, named as ours is."""
+    from trainables.ray_trainable import NUMBER
+
+    return str(trial.config[NUMBER])
+
+
+def command_line() -> str:
+    """The command as the user could repeat it."""
+    import shlex
+
+    return "python -m search " + shlex.join(sys.argv[1:])

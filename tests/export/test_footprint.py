@@ -1,0 +1,146 @@
+"""Tests of footprints, placement and profiles."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from export.footprint import PROFILER_VERSION, footprint_of, overridden, profile
+from export.latency import feature_cost
+from export.tflm_host import TFLM
+from spaces.board import Board, load_board
+from spaces.front_end import FrontEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    NewModel = Callable[[], Any]
+
+ROOT = Path(__file__).parents[2]
+NO_PSRAM = load_board("esp32-s3-devkitc-1-n8")
+OCTAL = load_board("esp32-s3-devkitc-1-n16r8")
+
+
+def test_a_footprint_is_of_the_file_on_the_board(student: bytes) -> None:
+    found = footprint_of(student, NO_PSRAM, None)
+    assert found.flash_bytes == len(student)
+    assert found.host_arena_bytes == TFLM.arena(student).total_bytes
+    assert found.latency_low_ms < found.latency_ms < found.latency_high_ms
+    assert (found.decision_ms, found.decision_high_ms) == (found.latency_ms, found.latency_high_ms)
+    assert (found.board, found.profiler_version) == (NO_PSRAM.name, PROFILER_VERSION)
+    assert found.placement == "arena sram, weights flash"
+
+
+def test_a_decision_adds_its_features(student: bytes) -> None:
+    front_end = FrontEnd(hop_samples=320)
+    found = footprint_of(student, NO_PSRAM, front_end)
+    frames = front_end.new_frames_per_decision
+    assert found.decision_ms - found.latency_ms == pytest.approx(frames * feature_cost(front_end).cycles / 240_000)
+    assert found.decision_high_ms > found.decision_ms
+
+
+def test_the_fastest_placement_that_fits_is_chosen(new_model: NewModel) -> None:
+    m = new_model()
+    x = m.tensor((1, 10, 10, 256))
+    data = m.build([x], [m.conv(x, 256)])
+    roomy, narrow = profile(data, OCTAL), profile(data, replace(OCTAL, sram_bytes=20_000))
+    assert str(roomy.choice.placement) == "arena sram, weights psram"
+    assert roomy.choice.reason.startswith("fastest that fits: ")
+    assert "arena sram, weights flash" in roomy.choice.reason
+    assert str(narrow.choice.placement) == "arena psram, weights psram"
+    assert "arena sram, weights psram" in narrow.choice.reason and "(does not fit)" in narrow.choice.reason
+    assert roomy.fits and narrow.fits
+    assert narrow.footprint.latency_ms > roomy.footprint.latency_ms
+
+
+def test_a_placement_can_be_asked_for(student: bytes) -> None:
+    found = profile(student, OCTAL, arena="psram", weights="flash")
+    assert str(found.choice.placement) == "arena psram, weights flash"
+    assert found.choice.reason == "no other choice"
+
+
+@pytest.mark.parametrize(
+    ("changes", "misfit"),
+    [
+        ({"sram_bytes": 4_000}, r"sram has 4,000 bytes for "),
+        ({"flash_bytes": 1 << 20}, r"flash has 0 bytes for "),
+    ],
+)
+def test_what_does_not_fit_is_said(student: bytes, changes: dict[str, int], misfit: str) -> None:
+    found = profile(student, replace(NO_PSRAM, **changes))  # type: ignore[arg-type]
+    assert not found.fits
+    assert found.choice.misfits[0].startswith(misfit.replace("\\", ""))
+    assert found.choice.reason == "nothing fits"
+
+
+def test_a_footprint_of_no_model_names_the_rule() -> None:
+    with pytest.raises(ValueError, match=r"model: not a \.tflite file"):
+        footprint_of(b"RIFF0000WAVE", NO_PSRAM, None)
+
+
+def test_a_footprint_of_what_tflm_does_not_run_names_the_operator(new_model: NewModel) -> None:
+    m = new_model()
+    x, y = m.tensor((1, 4)), m.tensor((1, 4))
+    m.operator("GELU", [x], [y])
+    data = m.build([x], [y])
+    with pytest.raises(ValueError, match="TFLM does not run this model: operator 0 GELU"):
+        footprint_of(data, NO_PSRAM, None)
+    assert profile(data, NO_PSRAM).footprint.host_arena_bytes == 0
+
+
+def test_overrides_leave_out_what_is_none() -> None:
+    assert overridden(OCTAL, cpu_mhz=80, esp_nn=None) == replace(OCTAL, cpu_mhz=80)
+    with pytest.raises(ValueError, match="cpu_mhz=100"):
+        overridden(OCTAL, cpu_mhz=100)
+
+
+def test_clock_scales_kernels(student: bytes) -> None:
+    fast, slow = (footprint_of(student, replace(NO_PSRAM, cpu_mhz=mhz), None).latency_ms for mhz in (240, 80))
+    assert slow == pytest.approx(3 * fast, rel=0.01), "everything stays in internal memory and the cache"
+
+
+def boards_with(esp_nn: str) -> Board:
+    return replace(OCTAL, esp_nn=esp_nn)
+
+
+def test_releases_change_arena_and_latency(student: bytes) -> None:
+    found = {release: footprint_of(student, boards_with(release), None) for release in ("1.1.2", "1.2.3", "none")}
+    assert found["none"].arena_bytes < found["1.1.2"].arena_bytes
+    assert found["1.1.2"].latency_ms != found["1.2.3"].latency_ms
+    assert found["none"].latency_ms > 5 * found["1.2.3"].latency_ms
+
+
+def test_profiling_is_quick_and_light(student: bytes, tmp_path: Path) -> None:
+    """The bound is 0.3 s after imports on a free machine; this one allows for neighbours."""
+    model = tmp_path / "student.tflite"
+    model.write_bytes(student)
+    code = (
+        "import sys, time, pathlib\n"
+        "from export.footprint import footprint_of\n"
+        "from spaces.board import load_board\n"
+        "started = time.perf_counter()\n"
+        f"footprint_of(pathlib.Path({str(model)!r}).read_bytes(), load_board('esp32-s3-box-3'), None)\n"
+        "print(time.perf_counter() - started, *sys.modules)\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env=environment
+    )
+    seconds, *modules = done.stdout.split()
+    assert float(seconds) < 2.0
+    assert not {"torch", "tensorflow", "ray", "scipy"} & set(modules)
+
+
+def test_a_second_footprint_takes_milliseconds(student: bytes) -> None:
+    footprint_of(student, OCTAL, FrontEnd())
+    started = time.perf_counter()
+    for _ in range(5):
+        footprint_of(student, OCTAL, FrontEnd())
+    assert (time.perf_counter() - started) / 5 < 0.3

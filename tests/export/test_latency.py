@@ -1,0 +1,166 @@
+"""Tests of latency, memory traffic, intervals and features."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from export.energy import energy_of
+from export.footprint import overridden
+from export.kernels import _RULES, Build, work_of
+from export.latency import constants, decision_interval, feature_cost, interval, invoke_interval, operator_latencies
+from export.measurements import operator_of
+from export.memory_traffic import Placement, miss_cycles, miss_rate
+from export.operators import read_model
+from export.releases import Epoch
+from spaces.board import load_board
+from spaces.front_end import FrontEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    NewModel = Callable[[], Any]
+
+BOARD = replace(load_board("esp32-s3-devkitc-1-n16r8"), esp_nn="1.2.1")
+INSIDE = Placement("sram", "flash")
+
+
+def wide_model(new_model: NewModel) -> bytes:
+    """A pointwise convolution whose filter of 64 KiB is twice the cache, read by 12 groups and 4 leftovers."""
+    m = new_model()
+    x = m.tensor((1, 10, 10, 256))
+    return bytes(m.build([x], [m.conv(x, 256)]))
+
+
+def test_cycles_are_overhead_and_the_fitted_kernel(new_model: NewModel) -> None:
+    m = new_model()
+    x = m.tensor((1, 10, 10, 16))
+    model = read_model(m.build([x], [m.conv(x, 16)]))
+    (row,) = operator_latencies(model, BOARD, INSIDE)
+    counted = work_of(model.main.operators[0], Build(Epoch.V121)).counted
+    fitted = constants()
+    assert row.stall_cycles == 0, "256 weights stay in the cache"
+    assert row.kernel_cycles == pytest.approx(fitted.cycles("overhead") + fitted.cycles("conv_1x1") * counted)
+
+
+def test_filters_larger_than_the_cache_are_fetched_again(new_model: NewModel) -> None:
+    model = read_model(wide_model(new_model))
+    (row,) = operator_latencies(model, BOARD, INSIDE)
+    weights = 256 * 256 + 4 * 256
+    missed = weights * (1 - 32768 / weights)
+    expected = 16 * missed * miss_cycles(BOARD, "flash") * constants().cycles("memory")
+    assert row.stall_cycles == pytest.approx(expected, rel=1e-6)
+
+
+def test_faster_memories_wait_less(new_model: NewModel) -> None:
+    model = read_model(wide_model(new_model))
+
+    def cycles(placement: Placement, **changes: object) -> float:
+        board = overridden(BOARD, **changes)
+        return sum(row.cycles for row in operator_latencies(model, board, placement))
+
+    dio, qio = cycles(INSIDE, flash_mode="dio"), cycles(INSIDE, flash_mode="qio")
+    octal = cycles(Placement("sram", "psram"))
+    assert dio > qio > octal
+    assert cycles(Placement("psram", "psram")) > octal
+    assert cycles(INSIDE, dcache_bytes=128 * 1024) < octal
+    assert cycles(INSIDE, esp_nn="none") > 10 * octal
+    assert cycles(INSIDE, esp_nn="1.4.0") < qio, "panels fetch a filter once"
+
+
+def test_a_heap_check_follows_every_general_convolution_of_1_2_3(new_model: NewModel) -> None:
+    m = new_model()
+    x = m.tensor((1, 10, 10, 16))
+    model = read_model(m.build([x], [m.conv(x, 16, (3, 3))]))
+    (checked,) = operator_latencies(model, replace(BOARD, esp_nn="1.2.3"), INSIDE)
+    fitted = constants()
+    plain = fitted.cycles("overhead") + fitted.cycles("conv_general_checked") * checked.work.counted
+    assert checked.kernel_cycles == pytest.approx(plain + fitted.cycles("heap_check"))
+
+
+@pytest.mark.parametrize(("footprint", "rate"), [(0, 0), (1000, 0), (32768, 0), (65536, 0.5), (327680, 0.9)])
+def test_miss_rate_is_what_the_cache_cannot_hold(footprint: int, rate: float) -> None:
+    assert miss_rate(footprint, 32768) == pytest.approx(rate)
+
+
+def test_missed_bytes_cost_bus_clocks() -> None:
+    assert miss_cycles(BOARD, "sram") == 0
+    assert miss_cycles(replace(BOARD, flash_mode="dio"), "flash") == 15.5
+    assert miss_cycles(replace(BOARD, flash_mode="qio", cache_line_bytes=64), "flash") == 7.5
+    assert miss_cycles(replace(BOARD, cpu_mhz=80), "psram") == pytest.approx(4.3 / 3), "a slower CPU waits fewer cycles"
+
+
+def test_interval_is_symmetric_in_logarithms() -> None:
+    found = interval(240_000, 0.2, 240)
+    assert found.ms == pytest.approx(1.0)
+    assert found.low_ms * found.high_ms == pytest.approx(1.0)
+    assert math.log(found.high_ms) == pytest.approx(1.645 * 0.2)
+
+
+def test_independent_kernels_narrow_the_interval(new_model: NewModel) -> None:
+    def spread(layers: list[str]) -> float:
+        m = new_model()
+        x = m.tensor((1, 10, 10, 16))
+        y = x
+        for layer in layers:
+            y = m.conv(y, 16) if layer == "conv" else m.depthwise(y)
+        rows = operator_latencies(read_model(m.build([x], [y])), BOARD, INSIDE)
+        found = invoke_interval(rows, BOARD)
+        assert found.low_ms < found.ms < found.high_ms
+        return found.high_ms / found.low_ms
+
+    assert spread(["conv", "depthwise", "conv", "depthwise"]) < spread(["conv", "conv", "conv", "conv"])
+
+
+def test_every_fitted_constant_belongs_to_a_kernel_and_states_its_origin() -> None:
+    import tomllib
+
+    from export.latency import CONSTANTS
+
+    table = tomllib.loads(CONSTANTS.read_text(encoding="utf-8"))
+    assert {"overhead", "heap_check", "memory", "build", "cold_call", "default"} <= set(table)
+    for name, row in table.items():
+        assert row["value"] > 0 and row["log_sd"] > 0 and len(row["origin"]) > 5, name
+    for subject in ("ADD in=1x1x64", "MUL in=1x1x64", "CONV_2D in=9x9x8 out=8 k=1x1", "SOFTMAX in=1x4"):
+        assert work_of(operator_of(subject), Build(Epoch.V14)).kernel in table
+
+
+def test_every_kind_of_tflm_has_a_rule_or_is_charged_by_size() -> None:
+    assert {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "PAD", "MEAN", "RESHAPE", "SOFTMAX"} <= set(_RULES)
+
+
+def test_features_scale_the_measured_fft() -> None:
+    cost = feature_cost(FrontEnd())
+    assert cost.fft_cycles == pytest.approx(44_594)
+    assert cost.counted_cycles == pytest.approx(8 * 400 + 28 * 257 + 210 * 40)
+    assert feature_cost(FrontEnd(n_fft=1024)).fft_cycles == pytest.approx(44_594 * 2 * 10 / 9)
+
+
+def test_a_decision_is_its_new_frames_and_one_invoke() -> None:
+    front_end = FrontEnd(hop_samples=160, decision_seconds=0.1)
+    invoke = interval(2_400_000, 0.1, 240)
+    decision = decision_interval(invoke, front_end, BOARD)
+    assert decision.ms == pytest.approx(10 + 10 * feature_cost(front_end).cycles / 240_000)
+    assert decision.high_ms > invoke.high_ms + (decision.ms - invoke.ms)
+    assert decision.low_ms < invoke.low_ms + (decision.ms - invoke.ms)
+
+
+def test_energy_is_time_at_the_measured_power() -> None:
+    found = energy_of(10.0, decisions_per_second=10.0)
+    assert found.millijoules == pytest.approx(2.89)
+    assert found.low_millijoules < found.millijoules < found.high_millijoules
+    assert found.milliamperes == pytest.approx(0.1 * 289 / 5)
+    assert energy_of(500.0, 10.0).milliamperes == pytest.approx(289 / 5), "never more than all the time"
+
+
+def test_loops_count_their_body_once(new_model: NewModel) -> None:
+    m = new_model()
+    x = m.tensor((1, 10, 10, 16))
+    model = read_model(m.build([x], [m.conv(x, 16)]))
+    loop = replace(model.main.operators[0], kind="WHILE", options={"cond_subgraph_index": 1, "body_subgraph_index": 1})
+    whole = replace(model, graphs=(replace(model.main, operators=(loop,)), model.main))
+    kinds = [row.operator.kind for row in operator_latencies(whole, BOARD, INSIDE)]
+    assert kinds == ["WHILE", "CONV_2D", "CONV_2D"]

@@ -1,0 +1,120 @@
+"""Tests of the command `python -m export profile`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from export.profile_table import short
+from export.profiler import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIELDS = {
+    "flash_bytes", "arena_bytes", "arena_head_bytes", "arena_tail_bytes", "arena_scratch_bytes", "host_arena_bytes",
+    "latency_ms", "latency_low_ms", "latency_high_ms", "decision_ms", "energy_mj", "fits", "placement",
+    "profiler_version", "operators",
+}  # fmt: skip
+
+
+@pytest.fixture
+def file(student: bytes, tmp_path: Path) -> str:
+    path = tmp_path / "student.int8.tflite"
+    path.write_bytes(student)
+    return str(path)
+
+
+def as_json(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, object]:
+    assert main([*argv, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
+
+
+def test_json_is_one_object_with_the_agreed_fields(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    data = as_json(capsys, file, "--board", "esp32-s3-devkitc-1-n16r8")
+    assert not FIELDS - set(data)
+    assert data["arena_bytes"] == data["arena_head_bytes"] + data["arena_tail_bytes"]  # type: ignore[operator]
+    operators = data["operators"]
+    assert isinstance(operators, list)
+    kinds = [row["operator"] for row in operators]
+    assert kinds == ["CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D", "MEAN", "FULLY_CONNECTED"]
+    assert sum(row["ms"] for row in operators) == pytest.approx(data["latency_ms"], rel=1e-3)
+    assert all(row["low_ms"] < row["ms"] < row["high_ms"] for row in operators)
+
+
+def test_the_table_shows_every_operator_and_the_verdict(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([file, "--board", "esp32-s3-devkitc-1-n8"]) == 0
+    out = capsys.readouterr().out
+    header, *rows = out.split("\n\n")[0].splitlines()
+    assert header.split() == ["#", "operator", "shape", "kernel", "MACs", "cycles", "ms", "%", "bytes"]
+    assert [row.split()[1] for row in rows] == ["CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D", "MEAN", "FULLY_CONNECTED"]
+    assert rows[0].split()[2] == "1x25x10x16"
+    assert "arena sram, weights flash (no other choice)" in out
+    assert "verdict     fits" in out and "TFLM        runs" in out
+    assert "a decision " not in out
+
+
+def test_options_change_the_build(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    board = ("--board", "esp32-s3-devkitc-1-n16r8")
+    plain = as_json(capsys, file, *board)
+    slow = as_json(capsys, file, *board, "--cpu-mhz", "80")
+    reference = as_json(capsys, file, *board, "--no-esp-nn")
+    newer = as_json(capsys, file, *board, "--esp-nn", "1.4.0")
+    outside = as_json(capsys, file, *board, "--arena", "psram", "--weights", "flash", "--flash-mode", "dio")
+    assert slow["latency_ms"] > 2.5 * plain["latency_ms"]  # type: ignore[operator]
+    assert reference["latency_ms"] > 5 * plain["latency_ms"]  # type: ignore[operator]
+    assert newer["latency_ms"] != plain["latency_ms"]
+    assert outside["placement"] == "arena psram, weights flash"
+
+
+def test_student_json_beside_the_model_gives_the_front_end(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert as_json(capsys, file)["real_time_factor"] is None
+    Path(file).with_name("student.json").write_text(json.dumps({"front_end": {"mels": 20, "hop_samples": 160}}))
+    data = as_json(capsys, file)
+    assert data["decision_ms"] > data["latency_ms"]  # type: ignore[operator]
+    assert data["real_time_factor"] == pytest.approx(data["decision_ms"] / 100)  # type: ignore[operator]
+    assert as_json(capsys, file, "--front-end", "none")["decision_ms"] == data["latency_ms"]
+    main([file])
+    assert "a decision  " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["nowhere.tflite"], "nowhere.tflite: cannot be read: No such file"),
+        (["{file}", "--board", "esp8266"], "board: 'esp8266' is unknown"),
+        (["{file}", "--esp-nn", "latest"], "esp_nn='latest' must be a release such as 1.2.3"),
+        (["{file}", "--arena", "psram"], "--arena psram: esp32-s3-devkitc-1-n8 has no PSRAM"),
+        (["{file}", "--weights", "psram"], "--weights psram: esp32-s3-devkitc-1-n8 has no PSRAM"),
+        (["{file}", "--front-end", "{file}"], "holds no front_end with the fields of FrontEnd"),
+        (["{text}"], "notes.tflite: not a .tflite file"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(
+    file: str, argv: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "notes.tflite"
+    text.write_text("no model", encoding="utf-8")
+    assert main([part.format(file=file, text=text) for part in argv]) == 2
+    out, error = capsys.readouterr()
+    assert out == "" and message in error and error.count("\n") == 1
+
+
+def test_a_model_that_tflm_does_not_run_is_still_shown(
+    new_model: Callable[[], Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    m = new_model()
+    x, y = m.tensor((1, 4)), m.tensor((1, 4))
+    m.operator("GELU", [x], [y])
+    path = tmp_path / "gelu.tflite"
+    path.write_bytes(m.build([x], [y]))
+    assert main([str(path)]) == 0
+    assert "TFLM        does not run: operator 0 GELU: TFLM has no kernel for it" in capsys.readouterr().out
+
+
+def test_names_keep_their_end() -> None:
+    assert short("torch.nn/modules.conv/Conv2d_9;other/part") == "Conv2d_9"
+    assert len(short("x" * 90)) == 40

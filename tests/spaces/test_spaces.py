@@ -1,0 +1,122 @@
+"""Every recipe's space: replayable, narrowable, with start points inside it."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.trial import FixedTrial
+
+import spaces
+from spaces.front_end import FrontEnd
+from spaces.narrowed import Narrowing, parameters, parse_narrowing
+
+RECIPES = sorted(spaces.recipes())
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def test_wakeword_is_a_recipe() -> None:
+    assert "wakeword" in RECIPES
+
+
+def test_unknown_recipe_lists_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"'wakewrod' is unknown; there are .*wakeword"):
+        spaces.recipe_space("wakewrod")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@given(seed=st.integers(0, 2**31))
+@settings(max_examples=25, deadline=None)
+def test_parameters_replay_into_the_same_candidate(name: str, seed: int) -> None:
+    space = spaces.recipe_space(name)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    trial = study.ask()
+    candidate = space.space(trial)
+    assert space.space(FixedTrial(trial.params)) == candidate
+    assert space.space(study.trials[0]) == candidate
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_start_points_lie_in_the_space(name: str) -> None:
+    space = spaces.recipe_space(name)
+    known = parameters(space)
+    for point in space.START_POINTS:
+        space.space(FixedTrial(dict(point)))
+        for parameter, value in point.items():
+            assert known[parameter]._contains(known[parameter].to_internal_repr(value)), parameter
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_parameter_names_have_no_slash(name: str) -> None:
+    assert not [parameter for parameter in parameters(spaces.recipe_space(name)) if "/" in parameter]
+
+
+def test_first_wakeword_trial_is_the_published_preset() -> None:
+    candidate = spaces.recipe_space("wakeword").space(FixedTrial(dict(spaces.recipe_space("wakeword").START_POINTS[0])))
+    assert (candidate.distillation.temperature, candidate.distillation.alpha) == (4.0, 0.3)
+    assert (candidate.front_end.mels, candidate.front_end.clip_seconds) == (40, 1.0)
+    assert candidate.student.kind == "tiny_conv"
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_narrowing_holds(seed: int) -> None:
+    space = spaces.recipe_space("wakeword")
+    narrowing = parse_narrowing(
+        ["temperature=3", "student=ds_cnn", "mels=32"], ["peak_lr=1e-4:1e-3", "ds_cnn_width=16:32"], parameters(space)
+    )
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)).ask()
+    candidate = narrowing.propose(space, trial)
+    assert candidate.distillation.temperature == 3.0
+    assert (candidate.student.kind, candidate.front_end.mels) == ("ds_cnn", 32)
+    assert 1e-4 <= candidate.schedule.peak_lr <= 1e-3
+    assert candidate.student.arguments["width"] in {16, 24, 32}
+    assert space.space(FixedTrial(trial.params)) == candidate
+
+
+def test_start_points_are_moved_into_a_narrowing() -> None:
+    moved = Narrowing({"alpha": 0.5}, {"peak_lr": (1e-4, 5e-4)}).adjusted(
+        {"alpha": 0.3, "peak_lr": 1e-3, "student": "tiny_conv"}
+    )
+    assert moved == {"alpha": 0.5, "peak_lr": 5e-4, "student": "tiny_conv"}
+
+
+@pytest.mark.parametrize(
+    ("sets", "ranges", "message"),
+    [
+        (["temperatur=3"], [], "parameter 'temperatur' is unknown; there are .*temperature"),
+        (["temperature"], [], "'temperature' must be name=value"),
+        (["temperature=99"], [], "temperature=99 lies outside 1-8"),
+        (["temperature=warm"], [], "temperature='warm' must be a number"),
+        (["student=lstm"], [], "student=lstm is none of tiny_conv, ds_cnn"),
+        (["ds_cnn_width=17"], [], "ds_cnn_width=17 lies outside 8-96 in steps of 8"),
+        ([], ["student=a:b"], "student is a choice, not a range"),
+        ([], ["peak_lr=1e-3"], "must be name=low:high"),
+        ([], ["peak_lr=1e-3:1e-4"], "peak_lr needs low < high"),
+        (["peak_lr=1e-3"], ["peak_lr=1e-4:1e-3"], "peak_lr is fixed by --set already"),
+    ],
+)
+def test_bad_narrowings_are_named(sets: list[str], ranges: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_narrowing(sets, ranges, parameters(spaces.recipe_space("wakeword")))
+
+
+def test_front_end_counts_whole_windows() -> None:
+    assert FrontEnd().frames == 98
+    assert FrontEnd(hop_samples=320).frames == 49
+    assert FrontEnd(hop_samples=320).new_frames_per_decision == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_fft": 500}, "power of two"),
+        ({"n_fft": 256}, "at least window_samples"),
+        ({"low_hz": 9000.0}, "must lie within"),
+        ({"clip_seconds": 0.01}, "holds no window"),
+    ],
+)
+def test_impossible_front_ends_are_named(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FrontEnd(**changes)  # type: ignore[arg-type]

@@ -1,0 +1,60 @@
+"""Losses against the formulas written out, and against torch's own autograd."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from spaces.candidate import Distillation
+from trainables.losses import distillation_loss, soft_target_divergence
+
+logits = st.lists(st.floats(-8, 8), min_size=3, max_size=3)
+
+
+def by_hand(student: list[float], teacher: list[float], temperature: float) -> float:
+    def softmax(values: list[float]) -> list[float]:
+        powers = [math.exp(value / temperature) for value in values]
+        return [power / sum(powers) for power in powers]
+
+    return temperature**2 * sum(t * math.log(t / s) for s, t in zip(softmax(student), softmax(teacher), strict=True))
+
+
+@given(logits, logits, st.floats(1, 8))
+def test_divergence_is_hintons_formula(student: list[float], teacher: list[float], temperature: float) -> None:
+    found = soft_target_divergence(torch.tensor([student]), torch.tensor([teacher]), temperature)
+    assert float(found) == pytest.approx(by_hand(student, teacher, temperature), rel=1e-3, abs=1e-4)
+
+
+def test_divergence_is_the_mean_over_the_batch() -> None:
+    student, teacher = torch.randn(6, 2), torch.randn(6, 2)
+    one_by_one = [float(soft_target_divergence(student[i : i + 1], teacher[i : i + 1], 3.0)) for i in range(6)]
+    assert float(soft_target_divergence(student, teacher, 3.0)) == pytest.approx(sum(one_by_one) / 6, rel=1e-5)
+
+
+def test_alpha_weighs_the_hard_label() -> None:
+    student, teacher, target = torch.randn(8, 2), torch.randn(8, 2), torch.randint(0, 2, (8,))
+    hard, soft = functional.cross_entropy(student, target), soft_target_divergence(student, teacher, 2.0)
+    assert distillation_loss(student, teacher, target, Distillation(2.0, 1.0)).total == hard
+    assert distillation_loss(student, teacher, target, Distillation(2.0, 0.0)).total == soft
+    mixed = distillation_loss(student, teacher, target, Distillation(2.0, 0.3))
+    assert float(mixed.total) == pytest.approx(0.3 * float(hard) + 0.7 * float(soft), rel=1e-5)
+
+
+def test_temperature_changes_the_gradient() -> None:
+    teacher, gradients = torch.tensor([[4.0, -1.0, 0.5]]), []
+    for temperature in (1.0, 4.0):
+        student = torch.tensor([[0.2, 0.1, -0.4]], requires_grad=True)
+        soft_target_divergence(student, teacher, temperature).backward()
+        assert student.grad is not None
+        gradients.append(functional.normalize(student.grad))
+    assert not torch.allclose(gradients[0], gradients[1], atol=1e-2)
+
+
+def test_agreement_costs_nothing() -> None:
+    same = torch.randn(4, 2)
+    assert float(soft_target_divergence(same, same, 5.0)) == pytest.approx(0.0, abs=1e-5)

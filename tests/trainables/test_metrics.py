@@ -1,0 +1,88 @@
+"""Metrics against torchmetrics, scipy and counts by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import t as student_t
+from torchmetrics.functional import classification
+
+from trainables.metrics import best_f1_threshold, confusion, detection, equal_error_rate, interval, roc
+
+
+def drawn(seed: int, clips: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    target = rng.random(clips) < 0.3
+    target[:2] = True, False
+    # Coarse steps: INT8 scores tie often.
+    return target, np.round(rng.normal(target * 1.5, 1.0), 1)
+
+
+def f1_by_counting(target: np.ndarray, score: np.ndarray, threshold: float) -> float:
+    fired = score >= threshold
+    return float(2 * (fired & target).sum() / (fired.sum() + target.sum()))
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=50, deadline=None)
+def test_figures_agree_with_torchmetrics(seed: int) -> None:
+    target, score = drawn(seed)
+    found = detection(target, score, 0.75)
+    fired, truth = torch.tensor(score >= 0.75), torch.tensor(target).int()
+    values = torch.tensor((score - score.min()) / np.ptp(score))
+    assert found.f1 == pytest.approx(float(classification.binary_f1_score(fired, truth)), abs=1e-6)
+    assert found.precision == pytest.approx(float(classification.binary_precision(fired, truth)), abs=1e-6)
+    assert found.recall == pytest.approx(float(classification.binary_recall(fired, truth)), abs=1e-6)
+    assert found.accuracy == pytest.approx(float(classification.binary_accuracy(fired, truth)), abs=1e-6)
+    assert found.false_positive_rate == pytest.approx(
+        1 - float(classification.binary_specificity(fired, truth)), abs=1e-6
+    )
+    assert found.auc == pytest.approx(float(classification.binary_auroc(values, truth)), abs=1e-5)
+    assert found.pauc == pytest.approx(float(classification.binary_auroc(values, truth, max_fpr=0.1)), abs=1e-5)
+    assert found.miss_rate == pytest.approx(1 - found.recall)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=50, deadline=None)
+def test_threshold_is_the_best_there_is(seed: int) -> None:
+    target, score = drawn(seed)
+    threshold = best_f1_threshold(target, score)
+    assert f1_by_counting(target, score, threshold) == pytest.approx(
+        max(f1_by_counting(target, score, cut) for cut in np.unique(score))
+    )
+
+
+def test_threshold_lies_midway_in_its_gap() -> None:
+    target, score = np.array([False, False, True, True]), np.array([0.0, 1.0, 3.0, 4.0])
+    assert best_f1_threshold(target, score) == 2.0
+
+
+def test_equal_error_rate_by_hand() -> None:
+    target = np.array([True] * 4 + [False] * 4)
+    assert equal_error_rate(target, np.array([9.0, 8, 7, 2, 3, 1, 1, 0])) == pytest.approx(0.25)
+    assert equal_error_rate(target, np.array([9.0, 8, 7, 6, 3, 1, 1, 0])) == 0.0
+
+
+def test_confusion_counts() -> None:
+    target, score = np.array([True, True, False, False, False]), np.array([1.0, 0.0, 1.0, 0.0, 0.0])
+    assert confusion(target, score, 0.5) == [[2, 1], [1, 1]]
+
+
+def test_roc_runs_from_corner_to_corner() -> None:
+    alarms, hits = roc(*drawn(3))
+    assert (alarms[0], hits[0], alarms[-1], hits[-1]) == (0, 0, 1, 1)
+    assert alarms == sorted(alarms)
+    assert hits == sorted(hits)
+
+
+def test_interval_is_students() -> None:
+    values = np.array([0.90, 0.92, 0.97])
+    low, high = student_t.interval(0.95, 2, loc=values.mean(), scale=values.std(ddof=1) / np.sqrt(3))
+    assert interval(values) == pytest.approx((values.mean(), low, high))
+
+
+def test_one_value_has_no_interval() -> None:
+    assert interval(np.array([0.5])) == (0.5, -np.inf, np.inf)

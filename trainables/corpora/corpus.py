@@ -1,0 +1,97 @@
+"""Recordings, clips and corpora as data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPLITS = ("train", "validation", "test")
+
+
+@final
+@dataclass(frozen=True)
+class Recording:
+    """One file as a folder or manifest names it; `speaker`, `group` and `split` are empty where nobody said.
+
+    `task` is the manifest's, `split` is train, validation, test or foldN.
+    """
+
+    path: Path
+    label: str
+    speaker: str = ""
+    group: str = ""
+    split: str = ""
+    task: str = ""
+
+
+@final
+@dataclass(frozen=True)
+class Clip:
+    """One readable file of a corpus.
+
+    `label` is the class that is learnt, `source_label` what the data called it. Clips of one `speaker`, one `group` (a
+    source recording) or one `audio_hash` (of the decoded samples) belong in one `split`; an empty speaker or group is
+    unknown, and `silent` clips, all zeros, are no copies of each other.
+    """
+
+    path: Path
+    label: str
+    source_label: str
+    speaker: str
+    group: str
+    split: str
+    audio_hash: str
+    seconds: float
+    silent: bool = False
+
+
+@final
+@dataclass(frozen=True)
+class Corpus:
+    """Labelled and split clips, in a fixed order.
+
+    `labels` numbers the classes. `content_hash` covers audio, labels, speakers and splits, not where the files lie.
+    `split_rule` says how the split was made, `speaker_disjoint` whether no speaker is in two splits for certain.
+    `skipped` pairs files left out with the reason; `warnings` are sentences for the user. `sample_rate_hz` is the rate
+    that `load_audio` decodes to.
+    """
+
+    name: str
+    clips: tuple[Clip, ...]
+    labels: tuple[str, ...]
+    content_hash: str
+    sample_rate_hz: int
+    split_rule: str
+    speaker_disjoint: bool
+    synthetic: bool = False
+    skipped: tuple[tuple[Path, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def indices(self, split: str) -> NDArray[np.int64]:
+        """Positions of one split's clips, ascending."""
+        assert split in SPLITS
+        return np.array([i for i, clip in enumerate(self.clips) if clip.split == split], dtype=np.int64)
+
+    def targets(self) -> NDArray[np.int64]:
+        """Class number of every clip."""
+        number = {label: i for i, label in enumerate(self.labels)}
+        return np.array([number[clip.label] for clip in self.clips], dtype=np.int64)
+
+    def speakers(self, split: str) -> frozenset[str]:
+        """Known speakers of one split."""
+        return frozenset(clip.speaker for clip in self.clips if clip.split == split and clip.speaker)
+
+
+def content_hash(clips: tuple[Clip, ...]) -> str:
+    """SHA-256 over the clips in order: audio, labels, speaker, group and split."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        fields = (clip.audio_hash, clip.label, clip.source_label, clip.speaker, clip.group, clip.split)
+        digest.update(json.dumps(fields).encode() + b"\n")
+    return digest.hexdigest()

@@ -1,0 +1,214 @@
+"""The training loop of every recipe and phase."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+import torch
+
+from trainables.losses import distillation_loss
+from trainables.schedules import learning_rate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from spaces.candidate import Candidate, DataMix
+
+BATCH = 64
+WEIGHT_DECAY = 1e-4
+GRADIENT_CLIP = 1.0
+SCORING_BATCH = 256
+
+
+class NotANumberError(ValueError):
+    """The loss stopped being a number: this trial ends, no other."""
+
+
+@final
+@dataclass(frozen=True)
+class TrainingSet:
+    """Clips that a student learns from.
+
+    `features` [clips, frames, mels] float32, may be a memory map; `target` int64 [clips], class 0 being the negatives;
+    `teacher` logits [clips, classes]; `rows` the clips of the training split.
+    """
+
+    features: NDArray[np.float32]
+    target: NDArray[np.int64]
+    teacher: NDArray[np.float32]
+    rows: NDArray[np.int64]
+
+    def epoch_rows(self, mix: DataMix, seed: int, epoch: int) -> NDArray[np.int64]:
+        """Shuffled rows of one epoch: every positive, and `neg_per_pos` times as many negatives.
+
+        Negatives are dealt from one shuffled deck after another, so that all are seen before any is seen again. Depends
+        on (seed, epoch) alone: a resumed run draws what the unbroken one would have.
+        """
+        positives = self.rows[self.target[self.rows] > 0]
+        negatives = self.rows[self.target[self.rows] == 0]
+        wanted = min(len(negatives), max(1, round(mix.neg_per_pos * len(positives))))
+        first = epoch * wanted
+        decks = range(first // len(negatives), (first + wanted - 1) // len(negatives) + 1)
+        dealt = np.concatenate([np.random.default_rng([seed, 1, deck]).permutation(negatives) for deck in decks])
+        start = first - decks[0] * len(negatives)
+        chosen = np.concatenate([positives, dealt[start : start + wanted]])
+        return np.random.default_rng([seed, 2, epoch]).permutation(chosen)
+
+
+@final
+@dataclass
+class Progress:
+    """What a run must remember to go on: the next epoch, the best one so far, and a row of figures per epoch."""
+
+    epoch: int = 0
+    best_epoch: int = -1
+    best_score: float = -math.inf
+    best_state: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def teach(
+    network: nn.Module,
+    data: TrainingSet,
+    candidate: Candidate,
+    *,
+    epochs: int,
+    seed: int,
+    validate: Callable[[nn.Module], float],
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+) -> Progress:
+    """Train in place and leave the network at its best epoch by `validate` (higher is better).
+
+    With a `checkpoint` path the run goes on from the last finished epoch found there, bit for bit as if unbroken.
+    Raises `NotANumberError` when the loss or a weight is not finite.
+    """
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=candidate.schedule.peak_lr, weight_decay=WEIGHT_DECAY, fused=True
+    )
+    progress = _resumed(checkpoint, network, optimizer)
+    for epoch in range(progress.epoch, epochs):
+        started = time.perf_counter()
+        row = _epoch(network, optimizer, data, candidate, epoch, epochs, seed)
+        row["validation_score"] = validate(network)
+        row["seconds"] = time.perf_counter() - started
+        _remember(progress, network, row)
+        if checkpoint is not None:
+            _save(checkpoint, network, optimizer, progress)
+        on_epoch(row)
+    network.load_state_dict(progress.best_state)
+    return progress
+
+
+def _epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: TrainingSet,
+    candidate: Candidate,
+    epoch: int,
+    epochs: int,
+    seed: int,
+) -> dict[str, float]:
+    torch.manual_seed(seed * 1_000_003 + epoch)
+    network.train()
+    batches = np.array_split(*_into_batches(data.epoch_rows(candidate.data_mix, seed, epoch)))
+    sums = torch.zeros(3)
+    rate = candidate.schedule.peak_lr
+    for step, rows in enumerate(batches):
+        rate = learning_rate(candidate.schedule, (epoch + step / len(batches)) / epochs)
+        sums += _step(network, optimizer, rate, _batch(data, rows), candidate)
+    total, hard, soft = (sums / len(batches)).tolist()
+    if not math.isfinite(total):
+        raise NotANumberError(f"loss: {total} in epoch {epoch} at peak_lr={candidate.schedule.peak_lr:g}; lower it")
+    return {
+        "epoch": epoch,
+        "lr": rate,
+        "loss": total,
+        "hard_loss": hard,
+        "soft_loss": soft,
+        "soft_to_hard": soft / max(hard, 1e-12),
+    }
+
+
+def _into_batches(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    # Equal shares rather than a short last batch: batch normalisation fails on one clip and is noisy on a few.
+    return rows, max(1, math.ceil(len(rows) / BATCH))
+
+
+def _batch(data: TrainingSet, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+    features = torch.from_numpy(np.ascontiguousarray(data.features[rows])).unsqueeze(1)
+    return features, torch.from_numpy(data.target[rows]), torch.from_numpy(data.teacher[rows])
+
+
+def _step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+    batch: tuple[Tensor, Tensor, Tensor],
+    candidate: Candidate,
+) -> Tensor:
+    features, target, teacher = batch
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    loss = distillation_loss(network(features), teacher, target, candidate.distillation)
+    optimizer.zero_grad()
+    loss.total.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_CLIP)
+    optimizer.step()
+    return torch.stack([loss.total, loss.hard, loss.soft]).detach()
+
+
+@torch.no_grad()
+def logits_of(network: nn.Module, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Outputs [clips, classes] in evaluation mode for features [clips, frames, mels]."""
+    network.eval()
+    parts = [features[at : at + SCORING_BATCH] for at in range(0, len(features), SCORING_BATCH)]
+    outputs = [network(torch.from_numpy(np.array(part)).unsqueeze(1)) for part in parts]
+    result: NDArray[np.float32] = torch.cat(outputs).numpy()
+    if not np.isfinite(result).all():
+        raise NotANumberError("network: an output is not finite; lower peak_lr")
+    return result
+
+
+def _remember(progress: Progress, network: nn.Module, row: dict[str, float]) -> None:
+    progress.epoch = int(row["epoch"]) + 1
+    progress.history.append(row)
+    if row["validation_score"] > progress.best_score:
+        progress.best_score, progress.best_epoch = row["validation_score"], int(row["epoch"])
+        progress.best_state = {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+def _save(checkpoint: Path, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "progress": vars(progress)}
+    partial = checkpoint.with_suffix(".tmp")
+    torch.save(state, partial)
+    partial.replace(checkpoint)
+
+
+def _resumed(checkpoint: Path | None, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    if checkpoint is None or not checkpoint.is_file():
+        return Progress()
+    state = torch.load(checkpoint, weights_only=True)
+    network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    return Progress(**state["progress"])
+
+
+def history_csv(history: list[dict[str, float]]) -> str:
+    """The rows of a run as CSV text, one line per epoch."""
+    from io import StringIO
+
+    text = StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(history[0]) if history else ["epoch"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()

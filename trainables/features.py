@@ -1,0 +1,61 @@
+"""Log-mel features: what the device's front end computes, in batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torchaudio
+
+from trainables.cache import content_key, filled_array
+from trainables.corpora.audio import load_audio
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from spaces.front_end import FrontEnd
+    from trainables.corpora.corpus import Corpus
+
+FEATURES_VERSION = 1
+CHUNK_CLIPS = 256
+
+
+def corpus_features(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32]:
+    """Features [clips, frames, mels] of a whole corpus, memory-mapped; computed once per corpus and front end."""
+    key = content_key("log-mel", FEATURES_VERSION, corpus.content_hash, front_end)
+
+    def fill(features: NDArray[np.float32]) -> None:
+        audio = load_audio(corpus, front_end.clip_samples)
+        for at in range(0, len(audio), CHUNK_CLIPS):
+            clips = torch.from_numpy(audio[at : at + CHUNK_CLIPS].astype(np.float32) / 32768)
+            features[at : at + CHUNK_CLIPS] = log_mel(clips, front_end).numpy()
+
+    return filled_array(key, (len(corpus.clips), front_end.frames, front_end.mels), np.float32, fill)
+
+
+def log_mel(audio: Tensor, front_end: FrontEnd) -> Tensor:
+    """float32 audio [clips, samples] in [-1, 1) to log-mel energies [clips, frames, mels].
+
+    Hann windows that lie wholly inside the clip, zero-padded to `n_fft`; power spectrum; HTK mel triangles; natural
+    logarithm of energy plus `log_floor`; less `log_mean`, over `log_std`.
+    """
+    windows = audio.unfold(-1, front_end.window_samples, front_end.hop_samples)
+    spectrum = torch.fft.rfft(windows * torch.hann_window(front_end.window_samples), n=front_end.n_fft)
+    power = spectrum.real.square() + spectrum.imag.square()
+    energy: Tensor = torch.log(power @ mel_filters(front_end) + front_end.log_floor)
+    scaled: Tensor = (energy - front_end.log_mean) / front_end.log_std
+    return scaled
+
+
+def mel_filters(front_end: FrontEnd) -> Tensor:
+    """Triangles [n_fft / 2 + 1, mels] on the HTK scale, without area normalisation."""
+    return torchaudio.functional.melscale_fbanks(
+        n_freqs=front_end.n_fft // 2 + 1,
+        f_min=front_end.low_hz,
+        f_max=front_end.high_hz,
+        n_mels=front_end.mels,
+        sample_rate=front_end.sample_rate_hz,
+        mel_scale="htk",
+    )

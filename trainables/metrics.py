@@ -1,0 +1,106 @@
+"""Detection metrics of a score against a binary target."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PAUC_MAX_FPR = 0.1
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Figures of one split; the first seven hold at `threshold`, the last three need none.
+
+    `pauc` is the area under the ROC up to a false positive rate of 0.1, standardised so that chance is 0.5.
+    """
+
+    threshold: float
+    f1: float
+    precision: float
+    recall: float
+    miss_rate: float
+    false_positive_rate: float
+    accuracy: float
+    auc: float
+    pauc: float
+    eer: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain floats by name."""
+        return asdict(self)
+
+
+def best_f1_threshold(target: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
+    """The threshold with the highest F1 for `score >= threshold`, midway to the next lower score that occurs.
+
+    The gap below a score belongs to nobody: its middle carries over to other clips better than its upper edge.
+    """
+    precision, recall, thresholds = precision_recall_curve(target, score)
+    total = np.maximum(precision + recall, np.finfo(float).tiny)
+    best = int(np.argmax((2 * precision * recall / total)[:-1]))
+    chosen = float(thresholds[best])
+    below = score[score < chosen]
+    return (chosen + float(below.max())) / 2 if len(below) else chosen
+
+
+def detection(target: NDArray[np.bool_], score: NDArray[np.floating], threshold: float) -> Detection:
+    """All figures of a split for `score >= threshold`; both classes must occur."""
+    fired = score >= threshold
+    hits, alarms = int((fired & target).sum()), int((fired & ~target).sum())
+    positives, negatives = int(target.sum()), int((~target).sum())
+    return Detection(
+        threshold=threshold,
+        f1=_ratio(2 * hits, 2 * hits + alarms + positives - hits),
+        precision=_ratio(hits, hits + alarms),
+        recall=_ratio(hits, positives),
+        miss_rate=1 - _ratio(hits, positives),
+        false_positive_rate=_ratio(alarms, negatives),
+        accuracy=float((fired == target).mean()),
+        auc=float(roc_auc_score(target, score)),
+        pauc=float(roc_auc_score(target, score, max_fpr=PAUC_MAX_FPR)),
+        eer=equal_error_rate(target, score),
+    )
+
+
+def equal_error_rate(target: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
+    """Where the miss rate equals the false positive rate, interpolated along the ROC."""
+    alarms, hits, _ = roc_curve(target, score, drop_intermediate=False)
+    gap = alarms + hits - 1
+    return float(np.interp(0.0, gap, alarms))
+
+
+def roc(target: NDArray[np.bool_], score: NDArray[np.floating]) -> tuple[list[float], list[float]]:
+    """Corners of the ROC: false positive rates and recalls, rounded to four digits for a plot."""
+    alarms, hits, _ = roc_curve(target, score)
+    return np.round(alarms, 4).tolist(), np.round(hits, 4).tolist()
+
+
+def confusion(target: NDArray[np.bool_], score: NDArray[np.floating], threshold: float) -> list[list[int]]:
+    """Counts [true class][decided class], negative first."""
+    fired = score >= threshold
+    return [
+        [int(((target == truth) & (fired == decided)).sum()) for decided in (False, True)] for truth in (False, True)
+    ]
+
+
+def interval(values: NDArray[np.floating], confidence: float = 0.95) -> tuple[float, float, float]:
+    """Mean over seeds with Student's t interval; infinite for fewer than two values."""
+    from scipy.stats import t
+
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, -math.inf, math.inf
+    half = float(t.ppf((1 + confidence) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
+    return mean, mean - half, mean + half
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,96 @@
+"""What a recipe is: how its data is prepared, its student judged, and where a trial's results go."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spaces.candidate import Candidate
+    from trainables.corpora.corpus import Corpus
+    from trainables.distil import TrainingSet
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked to learn from: `data` is a folder, or None for the recipe's own synthesised corpus."""
+
+    data: Path | None = None
+    word: str | None = None
+    task: str | None = None
+    split: str = "speaker"
+    teacher: str = "speech_embedding"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Material:
+    """What all trials of a study share.
+
+    `teacher_logits` [clips, classes] are cross-fitted on the training split. `data` and `teacher` are facts for
+    run.json, each with its `content_hash`.
+    """
+
+    corpus: Corpus
+    teacher_logits: NDArray[np.float32]
+    data: Mapping[str, Any]
+    teacher: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How good a student is: `score_int8` is the objective; test figures are reported and decide nothing.
+
+    `decision` holds the settings that were chosen on validation; `rows` are the typed rows of evaluation.json.
+    """
+
+    score_int8: float
+    score_float: float
+    validation: Mapping[str, float]
+    test: Mapping[str, float]
+    decision: Mapping[str, float]
+    rows: list[Mapping[str, Any]] = field(default_factory=list)
+
+
+class Recipe(ABC):
+    """One distillation recipe; its search space is the module of the same name in `spaces/`."""
+
+    @abstractmethod
+    def prepare(self, request: Request) -> Material:
+        """Corpus and teacher outputs, made once and cached by content; bad data is a `ValueError`."""
+
+    @abstractmethod
+    def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
+        """Features under the candidate's front end, targets, teacher logits and training rows."""
+
+    @abstractmethod
+    def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:
+        """The objective of a student's outputs [rows, classes] on clips `rows` of one split; higher is better."""
+
+    @abstractmethod
+    def judged_rows(self, material: Material) -> NDArray[np.int64]:
+        """The clips on which `judge` wants outputs."""
+
+    @abstractmethod
+    def judge(self, material: Material, int8: NDArray[np.float32], float32: NDArray[np.float32]) -> Judgement:
+        """Every figure from the outputs [rows, classes] of the INT8 and the float student on `judged_rows`."""
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe in `trainables/recipes/<name>.py`."""
+    from trainables import recipes
+
+    known = sorted(m.name for m in pkgutil.iter_modules(recipes.__path__))
+    if name not in known:
+        raise ValueError(f"recipe: {name!r} is unknown; there are {', '.join(known)}")
+    return cast("Recipe", importlib.import_module(f"trainables.recipes.{name}").RECIPE)

@@ -1,0 +1,98 @@
+"""The teacher's head: trained on frozen embeddings, cross-fitted so that no clip is scored by a head that saw it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+import torch
+from sklearn.model_selection import StratifiedGroupKFold
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+HEAD_VERSION = 1
+FOLDS = 5
+EPOCHS = 30
+BATCH = 64
+CHANNELS = 64
+PEAK_LR = 2e-3
+WEIGHT_DECAY = 1e-2
+
+
+@final
+class Head(nn.Module):
+    """Convolution over time, maximum over time, linear: [clips, steps, width] to logits [clips, classes]."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.conv = nn.Conv1d(width, CHANNELS, 3, padding=1)
+        self.dropout = nn.Dropout(0.3)
+        self.out = nn.Linear(CHANNELS, classes)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Logits before softmax; temperature is applied where they are read."""
+        maps = functional.relu(self.conv(self.norm(embeddings).transpose(1, 2)))
+        logits: Tensor = self.out(self.dropout(maps.amax(dim=2)))
+        return logits
+
+
+def cross_fitted_logits(
+    embeddings: NDArray[np.float32],
+    target: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    training: NDArray[np.bool_],
+    classes: int,
+    seed: int,
+) -> NDArray[np.float32]:
+    """Logits [clips, classes] of every clip.
+
+    Training clips are scored by a head fitted on the other folds (disjoint by `groups`, the speakers): a head that saw
+    them would only repeat their labels. All other clips are scored by a head fitted on the whole training split.
+    """
+    logits = np.empty((len(target), classes), np.float32)
+    rows = np.flatnonzero(training)
+    logits[~training] = _fit_and_score(embeddings, target, rows, np.flatnonzero(~training), classes, seed)
+    splitter = StratifiedGroupKFold(min(FOLDS, len(np.unique(groups[rows]))), shuffle=True, random_state=seed)
+    for fitted, held_out in splitter.split(rows, target[rows], groups[rows]):
+        logits[rows[held_out]] = _fit_and_score(embeddings, target, rows[fitted], rows[held_out], classes, seed)
+    return logits
+
+
+def _fit_and_score(
+    embeddings: NDArray[np.float32],
+    target: NDArray[np.int64],
+    fitted: NDArray[np.int64],
+    scored: NDArray[np.int64],
+    classes: int,
+    seed: int,
+) -> NDArray[np.float32]:
+    torch.manual_seed(seed)
+    head = Head(embeddings.shape[2], classes)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=PEAK_LR, weight_decay=WEIGHT_DECAY)
+    steps = EPOCHS * -(-len(fitted) // BATCH)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    rng = np.random.default_rng(seed)
+    for _ in range(EPOCHS):
+        for rows in np.array_split(rng.permutation(fitted), -(-len(fitted) // BATCH)):
+            loss = functional.cross_entropy(head(_tensor(embeddings, rows)), torch.from_numpy(target[rows]))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return _scores(head, embeddings, scored)
+
+
+@torch.no_grad()
+def _scores(head: Head, embeddings: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    head.eval()
+    parts = [head(_tensor(embeddings, rows[at : at + 1024])) for at in range(0, len(rows), 1024)]
+    result: NDArray[np.float32] = torch.cat(parts).numpy()
+    return result
+
+
+def _tensor(embeddings: NDArray[np.float32], rows: NDArray[np.int64]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(embeddings[rows], dtype=np.float32))

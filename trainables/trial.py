@@ -1,0 +1,220 @@
+"""One trial from its parameters to a scored INT8 student in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from optuna.trial import FixedTrial
+
+from export.footprint import footprint_of
+from export.results import write_atomically
+from export.tflite import CALIBRATION_CLIPS, Int8Model, float_tflite, int8_tflite
+from spaces import recipe_space
+from trainables.cache import cache_folder, content_key
+from trainables.distil import Progress, history_csv, logits_of, teach
+from trainables.recipe import Judgement, Material, recipe
+from trainables.students import build_student
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from spaces.board import Board
+    from spaces.budget import Footprint
+    from spaces.candidate import Candidate, Scalar
+    from trainables.distil import TrainingSet
+
+SCHEMA = 1
+TEACHER_IDLE, TEACHER_DOMINATES = 0.1, 10.0
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What every trial of a study has in common. `trials` is the folder that holds one folder per trial."""
+
+    recipe: str
+    material: Material
+    board: Board
+    epochs: int
+    seed: int
+    trials: Path
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A trained student with its files' contents."""
+
+    network: nn.Module
+    progress: Progress
+    int8: bytes
+    judgement: Judgement
+
+
+def candidate_of(recipe_name: str, params: Mapping[str, Scalar]) -> Candidate:
+    """Replay plain parameters into the candidate that they stand for."""
+    return recipe_space(recipe_name).space(FixedTrial(dict(params)))
+
+
+def footprint_of_untrained(assignment: Assignment, params: Mapping[str, Scalar]) -> Footprint:
+    """Footprint of the candidate's INT8 .tflite before any training; kept by (architecture, board, profiler)."""
+    from export.footprint import PROFILER_VERSION
+    from spaces.budget import Footprint
+
+    candidate = candidate_of(assignment.recipe, params)
+    outputs = len(assignment.material.corpus.labels)
+    key = content_key("footprint", PROFILER_VERSION, candidate.architecture, asdict(assignment.board), outputs)
+    kept = cache_folder() / "footprints" / f"{key}.json"
+    if kept.is_file():
+        return Footprint(**json.loads(kept.read_text()))
+    network = build_student(candidate.student, candidate.front_end, outputs)
+    clips = np.random.default_rng(0).standard_normal((8, candidate.front_end.frames, candidate.front_end.mels, 1))
+    model = int8_tflite(float_tflite(network, _input_shape(candidate)), clips.astype(np.float32))
+    footprint = footprint_of(model, assignment.board, candidate.front_end)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(kept, json.dumps(footprint.as_dict()))
+    return footprint
+
+
+def run_trial(
+    assignment: Assignment,
+    number: int,
+    params: Mapping[str, Scalar],
+    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+) -> dict[str, Any]:
+    """Teach, quantize, score and profile one candidate; write its folder; return the content of metrics.json.
+
+    A trial that was interrupted goes on from its checkpoint. Raises `NotANumberError` when the loss diverges.
+    """
+    started = time.perf_counter()
+    folder = assignment.trials / str(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    candidate = candidate_of(assignment.recipe, params)
+    data = recipe(assignment.recipe).training_set(assignment.material, candidate)
+    prepared = time.perf_counter()
+    taught = _taught(assignment, candidate, data, folder, on_epoch)
+    scored = time.perf_counter()
+    footprint = footprint_of(taught.int8, assignment.board, candidate.front_end)
+    seconds = {
+        "features": prepared - started,
+        "training": sum(row["seconds"] for row in taught.progress.history),
+        "teach_convert_score": scored - prepared,
+        "total": time.perf_counter() - started,
+    }
+    metrics = _metrics(number, params, candidate, taught, footprint) | {"seconds": seconds}
+    _write(folder, assignment, candidate, taught, metrics)
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    return metrics
+
+
+def _taught(
+    assignment: Assignment,
+    candidate: Candidate,
+    data: TrainingSet,
+    folder: Path,
+    on_epoch: Callable[[dict[str, float]], None],
+) -> Taught:
+    rules, material = recipe(assignment.recipe), assignment.material
+    validation = material.corpus.indices("validation")
+    validation_features = np.ascontiguousarray(data.features[validation])
+    torch.manual_seed(assignment.seed)
+    network = build_student(candidate.student, candidate.front_end, len(material.corpus.labels))
+    progress = teach(
+        network,
+        data,
+        candidate,
+        epochs=assignment.epochs,
+        seed=assignment.seed,
+        validate=lambda student: rules.score(material, validation, logits_of(student, validation_features)),
+        checkpoint=folder / "checkpoint.pt",
+        on_epoch=on_epoch,
+    )
+    calibration = np.random.default_rng(assignment.seed).choice(
+        data.rows, min(CALIBRATION_CLIPS, len(data.rows)), replace=False
+    )
+    model = int8_tflite(float_tflite(network, _input_shape(candidate)), data.features[calibration][..., None])
+    judged = np.ascontiguousarray(data.features[rules.judged_rows(material)])
+    judgement = rules.judge(material, Int8Model(model).outputs(judged), logits_of(network, judged))
+    return Taught(network, progress, model, judgement)
+
+
+def _input_shape(candidate: Candidate) -> tuple[int, int, int]:
+    return 1, candidate.front_end.frames, candidate.front_end.mels
+
+
+def _metrics(
+    number: int, params: Mapping[str, Scalar], candidate: Candidate, taught: Taught, footprint: Footprint
+) -> dict[str, Any]:
+    judgement = taught.judgement
+    return {
+        "schema": SCHEMA,
+        "number": number,
+        "outcome": "trained",
+        "params": dict(params),
+        "objectives": {
+            "score": judgement.score_int8,
+            "decision_ms": footprint.decision_ms,
+            "arena_bytes": footprint.arena_bytes,
+        },
+        "score_int8": judgement.score_int8,
+        "score_float": judgement.score_float,
+        "validation": dict(judgement.validation),
+        "test": dict(judgement.test),
+        "footprint": footprint.as_dict(),
+        "parameters": sum(weight.numel() for weight in taught.network.parameters()),
+        "best_epoch": taught.progress.best_epoch,
+        "warnings": _warnings(candidate, taught.progress),
+    }
+
+
+def _warnings(candidate: Candidate, progress: Progress) -> list[str]:
+    last, alpha = progress.history[-1], candidate.distillation.alpha
+    ratio, found = last["soft_to_hard"], []
+    if alpha == 1.0:
+        found.append("alpha=1: the teacher and the temperature have no effect")
+    elif last["soft_loss"] == 0.0:
+        found.append("the distillation loss is identically zero: the teacher teaches nothing")
+    elif ratio > TEACHER_DOMINATES:
+        found.append(f"distillation loss is {ratio:.1f} times the hard loss, over {TEACHER_DOMINATES:g}: raise alpha")
+    elif ratio < TEACHER_IDLE:
+        found.append(f"distillation loss is {ratio:.2f} times the hard loss, under {TEACHER_IDLE:g}: lower alpha")
+    return found
+
+
+def _write(
+    folder: Path, assignment: Assignment, candidate: Candidate, taught: Taught, metrics: Mapping[str, Any]
+) -> None:
+    write_atomically(folder / "student.int8.tflite", taught.int8)
+    _write_exported(folder / "student.pt2", taught.network, candidate)
+    write_atomically(folder / "student.json", json.dumps(_student(assignment, candidate, taught), indent=2))
+    write_atomically(folder / "evaluation.json", json.dumps(taught.judgement.rows))
+    write_atomically(folder / "history.csv", history_csv(taught.progress.history))
+    # Last, because a folder with metrics.json counts as finished.
+    write_atomically(folder / "metrics.json", json.dumps(metrics, indent=2))
+
+
+def _student(assignment: Assignment, candidate: Candidate, taught: Taught) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "recipe": assignment.recipe,
+        "student": asdict(candidate.student),
+        "front_end": asdict(candidate.front_end),
+        "labels": list(assignment.material.corpus.labels),
+        "states": [],
+        "decision": dict(taught.judgement.decision),
+    }
+
+
+def _write_exported(path: Path, network: nn.Module, candidate: Candidate) -> None:
+    network = network.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    logging.getLogger("torch.export").setLevel(logging.ERROR)
+    program = torch.export.export(network, (torch.zeros(1, *_input_shape(candidate)),))
+    partial = path.with_name("student.tmp.pt2")
+    torch.export.save(program, partial)
+    partial.replace(path)
