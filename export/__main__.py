@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from export.results import TrialRow
 
 # Each module has main(argv) -> exit code and is imported only when its word is used.
-RESERVED = {"profile": "export.profiler"}
+RESERVED = {"profile": "export.profiler", "calibrate": "export.calibrator"}
 DONE, FAILED, BAD_INPUT, PARTIAL = 0, 1, 2, 3
 
 

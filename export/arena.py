@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ALIGNMENT = 16
 MAX_STEPS = 20_000
+MAX_BLOCKS = 3_000
 Scratch = Callable[["Operator"], tuple[int, ...]]
 
 
@@ -172,6 +173,10 @@ def called_graphs(operator: Operator) -> tuple[int, ...]:
 
 def _place(requests: list[tuple[Block, int]]) -> tuple[Block, ...]:
     """TFLM's GreedyMemoryPlanner: planned-ahead blocks first, then by falling size into the first gap that is free."""
+    if len(requests) > MAX_BLOCKS:
+        raise ValueError(
+            f"its arena holds {len(requests)} tensors and buffers, more than the {MAX_BLOCKS} planned here"
+        )
     ahead = [i for i, (_, offset) in enumerate(requests) if offset >= 0]
     # The planner fills its list from the back, so that of two equal sizes the one added later is placed first.
     free = [i for i in reversed(range(len(requests))) if requests[i][1] < 0]

@@ -31,6 +31,7 @@ class Point:
     x: float
     y: float
     kind: Literal["dominated", "front", "picked"]
+    on_front: bool
     tip: str
     x_high: float | None = None
     link: str | None = None
@@ -167,7 +168,8 @@ def _linear_ticks(low: float, high: float) -> list[float]:
 def _log_ticks(low: float, high: float) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1, 2, 5) if high / low < 1000 else (1,)
-    ticks = [factor * 10.0**decade for decade in decades for factor in factors]
+    every = 1 + len(decades) // 8
+    ticks = [factor * 10.0**decade for decade in decades[::every] for factor in factors]
     return [tick for tick in ticks if low <= tick <= high]
 
 
@@ -232,7 +234,7 @@ def _cross(x: float, y: float) -> str:
 def _staircase(chart: Scatter, x: Scale, y: Scale, floor: float) -> list[Element]:
     """The edge of what the front dominates in this projection."""
     sign_x, sign_y = (-1 if chart.best_right else 1), (1 if chart.best_up else -1)
-    members = sorted((p for p in chart.points if p.kind != "dominated"), key=lambda p: (sign_x * p.x, -sign_y * p.y))
+    members = sorted((p for p in chart.points if p.on_front), key=lambda p: (sign_x * p.x, -sign_y * p.y))
     steps: list[Point] = []
     for point in members:
         if not steps or sign_y * point.y > sign_y * steps[-1].y:
@@ -248,9 +250,7 @@ def _staircase(chart: Scatter, x: Scale, y: Scale, floor: float) -> list[Element
 def _worst_x(chart: Scatter, x: Scale) -> float:
     if chart.best_right:
         return LEFT
-    # An over-budget pick may lie beyond the ceiling.
-    held = [p.x for p in chart.points if p.kind != "dominated"]
-    return WIDTH - RIGHT if chart.ceiling is None else max(x(chart.ceiling), *(x(value) for value in held))
+    return WIDTH - RIGHT if chart.ceiling is None else x(chart.ceiling)
 
 
 def _dots(points: Sequence[Point], x: Scale, y: Scale) -> list[Element]:

@@ -141,7 +141,8 @@ def _scatter(front: Front, picked: TrialRow | None, linked: set[int], x_name: st
 
 
 def _point(front: Front, row: TrialRow, picked: TrialRow | None, linked: set[int], x_name: str) -> Point:
-    kind: Literal["dominated", "front", "picked"] = "front" if front.member(row.number) else "dominated"
+    on_front = front.member(row.number)
+    kind: Literal["dominated", "front", "picked"] = "front" if on_front else "dominated"
     if picked is not None and row.number == picked.number:
         kind = "picked"
     high = row.footprint.get("decision_high_ms") if x_name == "decision_ms" else None
@@ -150,6 +151,7 @@ def _point(front: Front, row: TrialRow, picked: TrialRow | None, linked: set[int
         x=_value(front, row, x_name) or 0.0,
         y=row.values[0],
         kind=kind,
+        on_front=on_front,
         tip=_tip(row),
         x_high=high,
         link=f"#trial-{row.number}" if row.number in linked else None,

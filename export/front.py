@@ -78,8 +78,8 @@ def front_of(
     indices = kept[moocore.is_nondominated(losses[kept])]
     best, worst = _box(losses[kept], directions, ceilings or [None] * len(directions))
     unit = (losses[indices] - best) / np.where(worst > best, worst - best, 1.0)
-    inside = unit[(unit <= 1).all(axis=1)].clip(min=0.0)
-    volume = float(moocore.hypervolume(inside, ref=np.ones(len(directions)))) if len(inside) else 0.0
+    # moocore ignores rows beyond its reference point.
+    volume = float(moocore.hypervolume(unit.clip(min=0.0), ref=np.ones(len(directions))))
     return NonDominated(tuple(int(index) for index in indices), volume)
 
 

@@ -42,6 +42,16 @@ class Window:
         return self.height * self.width
 
     @property
+    def rows_inside(self) -> float:
+        """Mean number of filter rows that meet the input, the rest being padding."""
+        return _inside(self.in_height, self.out_height, self.height, self.stride_height, self.pad_height)
+
+    @property
+    def columns_inside(self) -> float:
+        """Mean number of filter columns that meet the input."""
+        return _inside(self.in_width, self.out_width, self.width, self.stride_width, self.pad_width)
+
+    @property
     def positions(self) -> int:
         """Output positions of the whole batch."""
         return self.batch * self.out_height * self.out_width
@@ -87,6 +97,12 @@ def window(operator: Operator) -> Window:
         data.shape[0], *data.shape[1:], *output.shape[1:], height, width, *stride, *dilation,
         rows[0], columns[0], rows[1], columns[1],
     )  # fmt: skip
+
+
+def _inside(size: int, out: int, taps: int, stride: int, pad: int) -> float:
+    starts = (i * stride - pad for i in range(out))
+    met = sum(max(0, min(start + taps, size) - max(start, 0)) for start in starts)
+    return met / out if out else 0.0
 
 
 def _filter(operator: Operator) -> tuple[int, int]:

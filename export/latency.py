@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from export.arena import called_graphs
-from export.kernels import Work, build_of, work_of
+from export.kernels import work_of
 from export.memory_traffic import Placement, bytes_through_cache, traffic_of
+from export.work import Work, build_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from export.geometry import out_size
-from export.kernels import Build, Work, build_of, work_of
+from export.convolutions import plain_depthwise
+from export.geometry import out_size, window
+from export.kernels import work_of
 from export.latency import steady_works
 from export.memory_traffic import Placement, miss_cycles
 from export.operators import Operator, Quantization, Tensor, read_model
 from export.releases import Epoch
+from export.work import Build, Work, build_of, macs_of
 from spaces.board import Board
 
 if TYPE_CHECKING:
@@ -125,9 +127,7 @@ def _kernel_terms(row: Row) -> Terms:
 def _plain(operator: Operator) -> Work:
     """esp-nn's own C kernels, which stand in where TFLM's reference code is as plain."""
     if operator.kind == "DEPTHWISE_CONV_2D":
-        found = work_of(operator, Build(Epoch.V11))
-        outputs = operator.output.elements
-        return Work("depthwise_ansi", 11.7 * found.macs + 185.0 * outputs, found.macs)
+        return Work("depthwise_ansi", plain_depthwise(window(operator)), macs_of(operator))
     return work_of(operator, Build(Epoch.V123 if operator.kind == "CONV_2D" else Epoch.NONE, True))
 
 

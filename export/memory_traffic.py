@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
 
 if TYPE_CHECKING:
-    from export.kernels import Work
     from export.operators import Operator
+    from export.work import Work
     from spaces.board import Board
 
 Place = Literal["sram", "psram", "flash"]

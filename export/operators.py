@@ -94,7 +94,9 @@ class Operator:
 
     @property
     def output(self) -> Tensor:
-        """The first output."""
+        """The first output; `ValueError` where there is none."""
+        if not self.outputs:
+            raise ValueError(f"operator {self.index} {self.kind} has no output")
         return self.outputs[0]
 
     def input(self, position: int) -> Tensor | None:

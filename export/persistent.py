@@ -102,11 +102,13 @@ def _variable_bytes(model: Model, graph: Graph) -> int:
     marked = sum(_up(t.size_bytes, BUFFER_ALIGNMENT) for t in graph.tensors if t.variable)
     if graph is not model.main:
         return marked
-    handles = {op.output.index: str(op.options.get("shared_name")) for op in graph.operators if op.kind == "VAR_HANDLE"}
+    made = [op for op in graph.operators if op.kind == "VAR_HANDLE" and op.outputs]
+    handles = {op.output.index: str(op.options.get("shared_name")) for op in made}
+    reads = [(op.input(0), op) for op in graph.operators if op.kind == "READ_VARIABLE" and op.outputs]
     values = {
-        handles[op.inputs[0].index]: op.output.size_bytes
-        for op in graph.operators
-        if op.kind == "READ_VARIABLE" and op.inputs[0] is not None and op.inputs[0].index in handles
+        handles[handle.index]: op.output.size_bytes
+        for handle, op in reads
+        if handle is not None and handle.index in handles
     }
     return marked + sum(_up(size, BUFFER_ALIGNMENT) for size in values.values())
 

@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 _TITLES = ("#", "operator", "shape", "kernel", "MACs", "cycles", "ms", "%", "bytes")
 _LEFT = (1, 2, 3)
 _WIDEST_SHAPE = 28
+_COMPARED = (
+    ("flash, bytes", "flash_bytes"),
+    ("arena, bytes", "arena_bytes"),
+    ("  head", "arena_head_bytes"),
+    ("  tail", "arena_tail_bytes"),
+    ("one Invoke, ms", "latency_ms"),
+    ("  at most", "latency_high_ms"),
+    ("a decision, ms", "decision_ms"),
+)
 
 
 def table(data: dict[str, Any], board: Board) -> str:
@@ -20,7 +29,32 @@ def table(data: dict[str, Any], board: Board) -> str:
     rows = [_TITLES, *(_cells(row, total) for row in data["operators"])]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_TITLES))]
     lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
-    return "\n".join([*lines, "", *_summary(data, board)])
+    return "\n".join([*lines, "", *(f"{name:<12}{text}" for name, text in summary(data, board))])
+
+
+def comparison(first: dict[str, Any], second: dict[str, Any], names: tuple[str, str]) -> str:
+    """Two profiles side by side: totals, then time by kind of operator."""
+    widest = max(12, *(len(name) for name in names))
+    lines = [f"{'':24}{names[0]:>{widest + 2}}{names[1]:>{widest + 2}}{'difference':>14}"]
+    for title, field in _COMPARED:
+        lines.append(_compared(title, first[field], second[field], widest))
+    one, two = _by_kind(first), _by_kind(second)
+    for kind in dict.fromkeys((*one, *two)):
+        lines.append(_compared(f"{kind}, ms", one.get(kind, 0.0), two.get(kind, 0.0), widest))
+    return "\n".join(lines)
+
+
+def _compared(title: str, one: float, two: float, width: int) -> str:
+    cells = [f"{v:,}" if isinstance(v, int) else f"{v:.3f}" for v in (one, two)]
+    change = f"{two / one - 1:+.1%}" if one else "new" if two else ""
+    return f"{title:<24}{cells[0]:>{width + 2}}{cells[1]:>{width + 2}}{change:>14}"
+
+
+def _by_kind(data: dict[str, Any]) -> dict[str, float]:
+    sums: dict[str, float] = {}
+    for row in data["operators"]:
+        sums[row["operator"]] = sums.get(row["operator"], 0.0) + row["ms"]
+    return sums
 
 
 def _cells(row: dict[str, Any], total: int) -> tuple[str, ...]:
@@ -42,7 +76,8 @@ def _aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:
     return [cell.ljust(widths[i]) if i in _LEFT else cell.rjust(widths[i]) for i, cell in enumerate(row)]
 
 
-def _summary(data: dict[str, Any], board: Board) -> list[str]:
+def summary(data: dict[str, Any], board: Board) -> list[tuple[str, str]]:
+    """Name and text of everything below the rows, the verdict last."""
     pairs = [
         ("board", _board(board)),
         ("placement", f"{data['placement']} ({data['placement_reason']})"),
@@ -57,7 +92,7 @@ def _summary(data: dict[str, Any], board: Board) -> list[str]:
         ("TFLM", "runs" if data["runs"] else "does not run: " + "; ".join(data["refusals"])),
         ("verdict", "fits" if data["fits"] else "does not fit: " + "; ".join(data["misfits"])),
     ]
-    return [f"{name:<12}{text}" for name, text in pairs if text]
+    return [(name, text) for name, text in pairs if text]
 
 
 def short(name: str) -> str:

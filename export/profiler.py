@@ -14,7 +14,9 @@ from export.build_options import add_build_options, board_of, calibration_of, re
 from export.energy import energy_of
 from export.footprint import Profile, profile
 from export.latency import INTERVAL_DEVIATIONS
-from export.profile_table import table
+from export.profile_page import page
+from export.profile_table import comparison, table
+from export.releases import convolutions_fall_back
 from export.verdict import remarks
 from spaces.front_end import FrontEnd
 
@@ -29,14 +31,32 @@ def main(argv: list[str]) -> int:
     """Run the command; 0 when it printed a profile, 2 for bad input."""
     arguments = _parser().parse_args(argv)
     try:
-        result, front_end = _profiled(arguments)
+        print(_output(arguments))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    rows = as_json(result, front_end)
-    rows["calibration"] = str(arguments.calibration) if arguments.calibration else None
-    print(json.dumps(rows, indent=1) if arguments.json else table(rows, result.board))
     return 0
+
+
+def _output(arguments: argparse.Namespace) -> str:
+    result, data = _profiled(arguments, arguments.file)
+    if arguments.html:
+        _write(arguments.html, page(data, result, arguments.file.name))
+    if arguments.compare is None:
+        return json.dumps(data, indent=1) if arguments.json else table(data, result.board)
+    _, other = _profiled(arguments, arguments.compare)
+    if arguments.json:
+        return json.dumps({**data, "compared": other}, indent=1)
+    return comparison(data, other, (arguments.file.name, arguments.compare.name))
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise ValueError(f"--html {path}: cannot be written: {error.strerror}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,22 +69,26 @@ def _parser() -> argparse.ArgumentParser:
         "--calibration", type=Path, metavar="FILE.toml", help="a board's own factors, from export calibrate"
     )
     parser.add_argument("--json", action="store_true", help="one object instead of the table")
+    parser.add_argument("--html", type=Path, metavar="FILE.html", help="also write a page with plots")
+    parser.add_argument("--compare", type=Path, metavar="OTHER.tflite", help="a second model beside the first")
     parser.add_argument("--front-end", default="auto", metavar="auto|default|none|student.json")
     return parser
 
 
-def _profiled(arguments: argparse.Namespace) -> tuple[Profile, FrontEnd | None]:
-    front_end = _front_end(arguments.front_end, arguments.file)
-    found = profile(
-        read_file(arguments.file),
+def _profiled(arguments: argparse.Namespace, file: Path) -> tuple[Profile, dict[str, Any]]:
+    front_end = _front_end(arguments.front_end, file)
+    result = profile(
+        read_file(file),
         board_of(arguments),
         front_end,
         arena=arguments.arena,
         weights=arguments.weights,
         calibration=calibration_of(arguments.calibration),
-        source=str(arguments.file),
+        source=str(file),
     )
-    return found, front_end
+    data = as_json(result, front_end)
+    data["calibration"] = str(arguments.calibration) if arguments.calibration else None
+    return result, data
 
 
 def _front_end(choice: str, model: Path) -> FrontEnd | None:
@@ -97,7 +121,7 @@ def as_json(result: Profile, front_end: FrontEnd | None) -> dict[str, Any]:
         "real_time_factor": footprint.decision_ms / 1000 * per_second if front_end else None,
         "runs": result.runs,
         "refusals": list(result.refusals),
-        "remarks": remarks(result.model),
+        "remarks": [*remarks(result.model), *_release_remarks(result)],
         "fits": result.fits,
         "misfits": list(result.choice.misfits),
         "placement_reason": result.choice.reason,
@@ -125,6 +149,19 @@ def _operator(row: OperatorLatency, result: Profile) -> dict[str, Any]:
         "weight_bytes": sum(t.size_bytes for t in operator.constant_inputs),
         "output_bytes": sum(t.size_bytes for t in operator.outputs),
     }
+
+
+def _release_remarks(result: Profile) -> list[str]:
+    """What this pair of releases makes slow, and which release does not."""
+    lines = []
+    board = result.board
+    if convolutions_fall_back(board):
+        pair = f"esp-nn {board.esp_nn} with esp-tflite-micro {board.tflm}"
+        lines.append(f"{pair} runs every CONV_2D in plain C by mistake; esp-tflite-micro 1.3.7 mends it")
+    checked = sum(row.work.kernel == "conv_general_checked" for row in result.rows)
+    if checked:
+        lines.append(f"esp-nn {board.esp_nn} checks the whole heap after {checked} of the convolutions; 1.2.7 does not")
+    return lines
 
 
 def _lowering(result: Profile) -> dict[str, Any] | None:

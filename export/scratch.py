@@ -14,6 +14,7 @@ PANEL_FILTER_BYTES = 24 * 1024
 ROW_TILE_BYTES = 40 * 1024
 WIDE_COPY_BYTES = 48 * 1024
 STAGED_POSITIONS = 16
+_REDUCTIONS = ("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN")
 
 
 def scratch_bytes(operator: Operator, epoch: Epoch) -> tuple[int, ...]:
@@ -182,7 +183,15 @@ def _int4_filter(operator: Operator) -> bool:
 
 
 def _reference(operator: Operator) -> tuple[int, ...]:
-    return ()
+    """Accumulators and index lists of TFLM's own kernels."""
+    data, axes = operator.input(0), operator.input(1)
+    if operator.kind == "TRANSPOSE_CONV":
+        return (4 * operator.output.elements,) if operator.output.dtype != "float32" else ()
+    if operator.kind not in _REDUCTIONS or data is None or axes is None:
+        return ()
+    lists = (4 * len(data.shape), 4 * axes.elements)
+    sums = operator.kind in ("MEAN", "SUM") and data.dtype in ("int8", "int16")
+    return (4 * operator.output.elements, *lists) if sums else lists
 
 
 def _up(value: int, multiple: int) -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,8 +140,6 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace) -> Option
 
 
 def _run(name: str, space: RecipeSpace, given: argparse.Namespace) -> int:
-    # A job is stopped by SIGTERM: end as after Ctrl-C, with what is finished exported.
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     options = _options(name, space, given)
     if given.dry_run:
         from search.dry_run import survey

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import platform
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -73,7 +74,7 @@ def search(options: Options, say: Callable[[str], None]) -> bool:
 
 def open_results(folder: Path) -> Results:
     """The results folder, made if need be and proven writable."""
-    if "RAY_JOB_ID" in os.environ and not folder.is_absolute():
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and not folder.is_absolute():
         raise ValueError(
             f"--results: {folder} is relative, and a Ray job's folder is thrown away: give an absolute path"
         )
@@ -184,6 +185,8 @@ def _tune(options: Options, results: Results, material: Material, say: Callable[
         options.recipe, material, options.board, options.epochs, options.request.seed, results.folder / "trials"
     )
     start_ray(options)
+    # After Ray's start, which puts a handler of its own there: a job is stopped by SIGTERM and ends as after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     try:
         _fit(options, results, study, assignment, missing)
     finally:
@@ -204,7 +207,8 @@ def start_ray(options: Options) -> None:
     address = options.address or os.environ.get("RAY_ADDRESS")
     local: dict[str, Any] = {} if address else {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False}
     ray.init(
-        address=address,
+        # "local" because Ray would otherwise join whatever cluster was last started on this machine.
+        address=address or "local",
         runtime_env={"env_vars": {"PYTHONPATH": root, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}},
         log_to_driver=False,
         logging_level=logging.ERROR,

@@ -57,8 +57,11 @@ def record_footprint(trial: optuna.Trial, footprint: Footprint, budget: Budget) 
     """Keep the footprint and each ceiling's overrun (<= 0 fits) with the trial; return the overruns."""
     overrun = budget.overrun(footprint)
     trial.set_user_attr("footprint", footprint.as_dict())
+    known = trial.study.get_trials(deepcopy=False)[trial.number].constraints
     for ceiling, over in overrun.items():
-        trial.set_constraint(ceiling, over)
+        # A trial that is taken up again has its constraints already, and Optuna sets none twice.
+        if ceiling not in known:
+            trial.set_constraint(ceiling, over)
     return overrun
 
 

@@ -45,13 +45,12 @@ def log_mel(audio: Tensor, front_end: FrontEnd) -> Tensor:
     spectrum = torch.fft.rfft(windows * torch.hann_window(front_end.window_samples), n=front_end.n_fft)
     power = spectrum.real.square() + spectrum.imag.square()
     energy: Tensor = torch.log(power @ mel_filters(front_end) + front_end.log_floor)
-    scaled: Tensor = (energy - front_end.log_mean) / front_end.log_std
-    return scaled
+    return (energy - front_end.log_mean) / front_end.log_std
 
 
 def mel_filters(front_end: FrontEnd) -> Tensor:
     """Triangles [n_fft / 2 + 1, mels] on the HTK scale, without area normalisation."""
-    return torchaudio.functional.melscale_fbanks(
+    filters: Tensor = torchaudio.functional.melscale_fbanks(
         n_freqs=front_end.n_fft // 2 + 1,
         f_min=front_end.low_hz,
         f_max=front_end.high_hz,
@@ -59,3 +58,4 @@ def mel_filters(front_end: FrontEnd) -> Tensor:
         sample_rate=front_end.sample_rate_hz,
         mel_scale="htk",
     )
+    return filters

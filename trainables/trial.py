@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import time
@@ -162,6 +163,7 @@ def _metrics(
             "decision_ms": footprint.decision_ms,
             "arena_bytes": footprint.arena_bytes,
         },
+        "tflite_sha256": hashlib.sha256(taught.int8).hexdigest(),
         "score_int8": judgement.score_int8,
         "score_float": judgement.score_float,
         "validation": dict(judgement.validation),

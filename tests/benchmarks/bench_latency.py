@@ -11,10 +11,10 @@ import numpy as np
 
 from export.fitting import Error, errors_of, fit, left_out_errors, macs_only, priors, usable, written
 from export.footprint import arena_estimate
-from export.kernels import macs_of
 from export.latency import CONSTANTS, constants
 from export.measurements import Row, Terms, measurement_rows, operator_of
 from export.operators import read_model
+from export.work import macs_of
 from spaces.board import Board
 
 FOLDER = "POTSTILL_S3_MEASUREMENTS"

@@ -6,7 +6,7 @@ import json
 import math
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
 from optuna.storages import JournalStorage
@@ -18,7 +18,11 @@ from spaces.budget import Budget, Footprint
 if TYPE_CHECKING:
     from pathlib import Path
 
-OBJECTIVES = (("score", "maximize"), ("decision_ms", "minimize"), ("arena_bytes", "minimize"))
+OBJECTIVES: tuple[tuple[str, Literal["maximize", "minimize"]], ...] = (
+    ("score", "maximize"),
+    ("decision_ms", "minimize"),
+    ("arena_bytes", "minimize"),
+)
 BUDGET = Budget(flash_bytes=128 * 1024, arena_bytes=64 * 1024, latency_ms=50.0)
 TFLITE = b"\x1c\x00\x00\x00TFL3" + bytes(range(64))
 
@@ -44,7 +48,12 @@ def evaluation(score: float) -> list[dict[str, Any]]:
     hits, misses = round(200 * score), 200 - round(200 * score)
     false_alarms = [index / 40 for index in range(41)]
     return [
-        {"type": "confusion", "title": "Test clips", "labels": ["other", "hey potstill"], "counts": [[580, 20], [misses, hits]]},
+        {
+            "type": "confusion",
+            "title": "Test clips",
+            "labels": ["other", "hey potstill"],
+            "counts": [[580, 20], [misses, hits]],
+        },
         {
             "type": "curve",
             "title": "ROC on test",
@@ -53,7 +62,12 @@ def evaluation(score: float) -> list[dict[str, Any]]:
             "x": false_alarms,
             "y": [value ** (1 - score) for value in false_alarms],
         },
-        {"type": "table", "title": "What fired", "columns": ["said", "clips", "fired"], "rows": [["hey potstill", 200, hits], ["hey hotel", 60, 7]]},
+        {
+            "type": "table",
+            "title": "What fired",
+            "columns": ["said", "clips", "fired"],
+            "rows": [["hey potstill", 200, hits], ["hey hotel", 60, 7]],
+        },
     ]
 
 
@@ -87,7 +101,11 @@ class ResultsFolder:
             "budget": self.budget.as_dict(),
             "epochs": 20,
             "seeds": {"data": 0, "training": 0, "sampler": 0},
-            "data": {"name": "synthesised", "content_hash": "3f1c" * 16, "clips": {"train": {"other": 900, "hey": 300}}},
+            "data": {
+                "name": "synthesised",
+                "content_hash": "3f1c" * 16,
+                "clips": {"train": {"other": 900, "hey": 300}},
+            },
             "teacher": {"name": "speech embedding", "content_hash": "9d2e" * 16},
             "versions": {"python": "3.11", "optuna": optuna.__version__},
             "warnings": ["teacher: F1 0.78 on validation, under 0.8"],
@@ -95,7 +113,12 @@ class ResultsFolder:
         (self.folder / "run.json").write_text(json.dumps({**run, **self.details}))
 
     def trained(
-        self, score: float, decision_ms: float, arena_bytes: int, flash_bytes: int = 40_000, score_float: float | None = None
+        self,
+        score: float,
+        decision_ms: float,
+        arena_bytes: int,
+        flash_bytes: int = 40_000,
+        score_float: float | None = None,
     ) -> int:
         trial = self._asked(footprint(decision_ms, arena_bytes, flash_bytes))
         in_float = score + 0.004 if score_float is None else score_float
@@ -132,7 +155,9 @@ class ResultsFolder:
         for _ in range(trained):
             size = dice.uniform(0.1, 0.95)
             score = 0.96 - 0.3 * math.exp(-4 * size) - dice.expovariate(18)
-            self.trained(round(score, 4), round(50 * size * dice.uniform(0.5, 1), 2), round(64_000 * size * dice.uniform(0.6, 1)))
+            self.trained(
+                round(score, 4), round(50 * size * dice.uniform(0.5, 1), 2), round(64_000 * size * dice.uniform(0.6, 1))
+            )
         for _ in range(refused):
             self.refused(round(50 * dice.uniform(0.7, 6), 2), round(65_536 * dice.uniform(1.01, 5)))
 
@@ -162,12 +187,15 @@ class ResultsFolder:
             "test": {"f1": score - 0.0317, "threshold": 0.5},
             "footprint": cost.as_dict(),
             "seconds": {"training": 9.5, "total": 12.0},
-            "warnings": ["distillation loss is 12.1 times the hard loss, over 10: raise alpha"] if trial.number % 3 == 0 else [],
+            "warnings": ["distillation loss is 12.1 times the hard loss, over 10: raise alpha"]
+            if trial.number % 3 == 0
+            else [],
         }
         history = ["epoch,lr,loss,hard_loss,soft_loss,validation_score"]
         for epoch in range(20):
             fall = math.exp(-epoch / 6)
-            history.append(f"{epoch},{0.001 * (1 - epoch / 20):.6f},{0.2 + fall},{0.15 + 0.8 * fall},{0.1 + 0.5 * fall},{score - 0.3 * fall}")
+            losses = f"{0.2 + fall},{0.15 + 0.8 * fall},{0.1 + 0.5 * fall}"
+            history.append(f"{epoch},{0.001 * (1 - epoch / 20):.6f},{losses},{score - 0.3 * fall}")
         (folder / "student.int8.tflite").write_bytes(TFLITE + str(trial.number).encode())
         (folder / "student.pt2").write_bytes(b"PK")
         (folder / "student.json").write_text(json.dumps({"labels": ["other", "hey potstill"]}))

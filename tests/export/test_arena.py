@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -60,6 +61,33 @@ def network(new_model: NewModel, layers: list[str], channels: int) -> bytes:
 def test_head_equals_the_tflm_interpreter(new_model: NewModel, layers: list[str], channels: int) -> None:
     data = network(new_model, layers, channels)
     assert head_bytes(head_blocks(read_model(data), on_host)) == TFLM.arena(data).head_bytes
+
+
+@pytest.mark.parametrize("kind", ["MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"])
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+@pytest.mark.parametrize("shape", [(1, 2, 2, 64), (1, 3, 5, 40)])
+def test_reductions_ask_for_what_the_interpreter_gives(
+    new_model: NewModel, kind: str, dtype: str, shape: tuple[int, ...]
+) -> None:
+    m = new_model()
+    x, axes, y = m.tensor(shape, dtype), m.tensor((2,), "int32", data=[1, 2]), m.tensor((1, shape[3]), dtype)
+    m.operator(kind, [x, axes], [y], schema.ReducerOptionsT())
+    data = m.build([x], [y])
+    assert head_bytes(head_blocks(read_model(data), on_host)) == TFLM.arena(data).head_bytes
+
+
+def test_transposed_convolution_accumulates_in_the_arena(new_model: NewModel) -> None:
+    m = new_model()
+    options = schema.TransposeConvOptionsT()
+    options.strideW = options.strideH = 2
+    shape = m.tensor((4,), "int32", data=[1, 8, 8, 6])
+    weights, x = m.tensor((6, 3, 3, 4), data=[1] * 216, zero=0, scales=6), m.tensor((1, 4, 4, 4))
+    y = m.tensor((1, 8, 8, 6))
+    m.operator("TRANSPOSE_CONV", [shape, weights, x], [y], options)
+    data = m.build([x], [y])
+    placed = head_blocks(read_model(data), on_host)
+    assert head_bytes(placed) == TFLM.arena(data).head_bytes
+    assert max(block.size_bytes for block in placed) == 4 * 8 * 8 * 6
 
 
 blocks = st.builds(

@@ -34,8 +34,13 @@ def test_several_tables_give_the_median_of_each_tag() -> None:
 
 
 def test_lines_of_events() -> None:
-    text = "[12:00:01] CONV_2D took 168688 microseconds.\nI (9) app: free heap 1234\nSOFTMAX took 91 us\nMEAN took 7 ticks (0 ms)."
-    assert read_log(text).events == (("CONV_2D", 168688), ("SOFTMAX", 91), ("MEAN", 7))
+    lines = [
+        "[12:00:01] CONV_2D took 168688 microseconds.",
+        "I (9) app: free heap 1234",
+        "SOFTMAX took 91 us",
+        "MEAN took 7 ticks (0 ms).",
+    ]
+    assert read_log("\n".join(lines)).events == (("CONV_2D", 168688), ("SOFTMAX", 91), ("MEAN", 7))
 
 
 def test_a_table_of_events() -> None:

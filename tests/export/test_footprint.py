@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from export.footprint import PROFILER_VERSION, footprint_of, overridden, profile
-from export.latency import feature_cost
+from export.footprint import PROFILER_VERSION, arena_estimate, footprint_of, overridden, profile
+from export.latency import feature_cost, operator_latencies
+from export.memory_traffic import Placement
+from export.operators import read_model
 from export.tflm_host import TFLM
+from export.verdict import refusals, remarks
 from spaces.board import Board, load_board
 from spaces.front_end import FrontEnd
 
@@ -144,3 +149,21 @@ def test_a_second_footprint_takes_milliseconds(student: bytes) -> None:
     for _ in range(5):
         footprint_of(student, OCTAL, FrontEnd())
     assert (time.perf_counter() - started) / 5 < 0.3
+
+
+@settings(max_examples=150, deadline=None)
+@given(edits=st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), min_size=1, max_size=6))
+def test_damage_profiles_or_raises_value_errors(student: bytes, edits: list[tuple[int, int]]) -> None:
+    damaged = bytearray(student)
+    for position, value in edits:
+        damaged[position % len(damaged)] = value
+    started = time.perf_counter()
+    try:
+        model = read_model(bytes(damaged))
+        arena_estimate(model, NO_PSRAM)
+        operator_latencies(model, NO_PSRAM, Placement("sram", "flash"))
+        refusals(model)
+        remarks(model)
+    except ValueError as error:
+        assert str(error)
+    assert time.perf_counter() - started < 2

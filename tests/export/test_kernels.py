@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from export.geometry import window
-from export.kernels import Build, build_of, macs_of, work_of
+from export.kernels import work_of
 from export.measurements import operator_of
 from export.operators import Operator, read_model
 from export.releases import Epoch, epoch_of
+from export.work import Build, build_of, macs_of
 from spaces.board import load_board
 
 if TYPE_CHECKING:
@@ -151,6 +152,22 @@ def test_products_of_each_kind(new_model: NewModel) -> None:
     assert macs_of(read_model(m.build([x, y], [out])).main.operators[0]) == 4 * 6 * 5 * 8
 
 
+def test_transposed_convolutions_and_recurrent_layers_count_their_products(new_model: NewModel) -> None:
+    m = new_model()
+    shape = m.tensor((4,), "int32", data=[1, 8, 8, 6])
+    weights, x = m.tensor((6, 3, 3, 4), data=[1] * 216, zero=0), m.tensor((1, 4, 4, 4))
+    y = m.tensor((1, 8, 8, 6))
+    m.operator("TRANSPOSE_CONV", [shape, weights, x], [y])
+    up = read_model(m.build([x], [y])).main.operators[0]
+    assert macs_of(up) == 4 * 4 * 9 * 4 * 6
+    assert work_of(up, Build(Epoch.V14)).counted == 25 * macs_of(up) + 80 * 8 * 8 * 6
+    m = new_model()
+    x, gate = m.tensor((1, 5, 8)), m.tensor((16, 8), data=[1] * 128, zero=0)
+    y = m.tensor((1, 5, 16))
+    m.operator("UNIDIRECTIONAL_SEQUENCE_LSTM", [x, gate], [y])
+    assert macs_of(read_model(m.build([x], [y])).main.operators[0]) == 5 * 128
+
+
 def same(subject: str) -> Operator:
     return operator_of(f"{subject} p=SAME")
 
@@ -172,3 +189,25 @@ def test_window_needs_four_dimensions(new_model: NewModel) -> None:
     operator = read_model(m.build([x], [y])).main.operators[0]
     with pytest.raises(ValueError, match="operator 0 MAX_POOL_2D: needs tensors of 4 dimensions"):
         window(operator)
+
+
+def test_taps_on_padding_are_not_inside() -> None:
+    w = window(same("DEPTHWISE_CONV_2D in=12x12x4 out=32 k=5x5"))
+    assert w.rows_inside == pytest.approx((3 + 4 + 8 * 5 + 4 + 3) / 12)
+    valid = window(operator_of("DEPTHWISE_CONV_2D in=12x9x4 out=32 k=5x3"))
+    assert (valid.rows_inside, valid.columns_inside) == (5, 3)
+
+
+def test_eight_filters_per_channel_are_unrolled_for_3x3() -> None:
+    three = work_of(operator_of("DEPTHWISE_CONV_2D in=10x10x1 out=8 k=3x3"), Build(Epoch.V121))
+    five = work_of(operator_of("DEPTHWISE_CONV_2D in=10x10x1 out=8 k=5x5"), Build(Epoch.V121))
+    assert three.counted == pytest.approx(64 * 371 + 1.5 * (100 + 72))
+    assert five.counted == pytest.approx(36 * (310 + 5 * 60) + 1.5 * (100 + 200))
+
+
+def test_panels_transpose_the_input_once_each() -> None:
+    # 256 x 256 weights: 24 KiB hold 96 rows, so three panels over 13 groups of eight positions.
+    work = work_of(operator_of("CONV_2D in=10x10x256 out=256 k=1x1"), Build(Epoch.V14))
+    expected = 13 * (3 * (34 * 32 + 25) + 256 * (16.8 * 32 + 188)) + 100 * (3 * 40 + 256)
+    assert work.counted == pytest.approx(expected)
+    assert work.weight_passes == 1

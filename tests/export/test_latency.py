@@ -10,12 +10,13 @@ import pytest
 
 from export.energy import energy_of
 from export.footprint import overridden
-from export.kernels import _RULES, Build, work_of
+from export.kernels import _RULES, work_of
 from export.latency import constants, decision_interval, feature_cost, interval, invoke_interval, operator_latencies
 from export.measurements import operator_of
 from export.memory_traffic import Placement, miss_cycles, miss_rate
 from export.operators import read_model
 from export.releases import Epoch
+from export.work import Build
 from spaces.board import load_board
 from spaces.front_end import FrontEnd
 

@@ -177,3 +177,12 @@ def test_hostile_offsets_raise_nothing_but_value_errors(words: list[int]) -> Non
         read_model(body[:4] + IDENTIFIER + body[4:])
     except ValueError:
         return
+
+
+def test_an_operator_without_outputs_has_none_to_give(new_model: NewModel) -> None:
+    m = new_model()
+    x = m.tensor((1, 4))
+    m.operator("SOFTMAX", [x], [])
+    operator = read_model(m.build([x], [x])).main.operators[0]
+    with pytest.raises(ValueError, match="operator 0 SOFTMAX has no output"):
+        _ = operator.output

@@ -45,3 +45,10 @@ def test_variables_live_in_the_tail(new_model: NewModel) -> None:
     state = replace(model.main.tensors[0], index=4, variable=True, size_bytes=20)
     with_state = replace(model, graphs=(replace(model.main, tensors=(*model.main.tensors, state)),))
     assert tail_of(with_state, 0).variables == 32
+
+
+def test_a_read_without_its_handle_holds_nothing(new_model: NewModel) -> None:
+    m = new_model()
+    y = m.tensor((1, 8))
+    m.operator("READ_VARIABLE", [], [y])
+    assert tail_of(read_model(m.build([], [y])), 0).variables == 0

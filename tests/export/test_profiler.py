@@ -62,11 +62,11 @@ def test_options_change_the_build(file: str, capsys: pytest.CaptureFixture[str])
     plain = as_json(capsys, file, *board)
     slow = as_json(capsys, file, *board, "--cpu-mhz", "80")
     reference = as_json(capsys, file, *board, "--no-esp-nn")
-    newer = as_json(capsys, file, *board, "--esp-nn", "1.4.0")
+    older = as_json(capsys, file, *board, "--esp-nn", "1.1.2")
     outside = as_json(capsys, file, *board, "--arena", "psram", "--weights", "flash", "--flash-mode", "dio")
     assert slow["latency_ms"] > 2.5 * plain["latency_ms"]  # type: ignore[operator]
     assert reference["latency_ms"] > 5 * plain["latency_ms"]  # type: ignore[operator]
-    assert newer["latency_ms"] != plain["latency_ms"]
+    assert older["latency_ms"] != plain["latency_ms"]
     assert outside["placement"] == "arena psram, weights flash"
 
 
@@ -118,3 +118,51 @@ def test_a_model_that_tflm_does_not_run_is_still_shown(
 def test_names_keep_their_end() -> None:
     assert short("torch.nn/modules.conv/Conv2d_9;other/part") == "Conv2d_9"
     assert len(short("x" * 90)) == 40
+
+
+def test_a_page_shows_memory_and_time_without_the_network(file: str, tmp_path: Path) -> None:
+    path = tmp_path / "profile.html"
+    assert main([file, "--html", str(path)]) == 0
+    text = path.read_text(encoding="utf-8")
+    assert "Arena over time" in text and "Time by operator" in text
+    assert "DEPTHWISE_CONV_2D" in text and "scratch of CONV_2D" in text
+    assert "<script" not in text and "http" not in text
+    assert text.count("<rect") >= 5 + 2 * 5
+    assert sorted(tmp_path.iterdir()) == [path, Path(file)]
+
+
+def test_an_unwritable_page_is_bad_input(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([file, "--html", "no/such/folder/p.html"]) == 2
+    assert "--html no/such/folder/p.html: cannot be written" in capsys.readouterr().err
+
+
+def test_two_models_side_by_side(
+    file: str, new_model: Callable[[], Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    m = new_model()
+    x = m.tensor((1, 10, 10, 8))
+    other = tmp_path / "other.tflite"
+    other.write_bytes(m.build([x], [m.pad(m.conv(x, 8))]))
+    assert main([file, "--compare", str(other)]) == 0
+    out = capsys.readouterr().out
+    lines = {line[:24].strip(): line[24:].split() for line in out.splitlines()}
+    assert lines["flash, bytes"][:2] == [f"{Path(p).stat().st_size:,}" for p in (file, other)]
+    assert lines["PAD, ms"][-1] == "new"
+    assert lines["MEAN, ms"][1:] == ["0.000", "-100.0%"]
+    data = as_json(capsys, file, "--compare", str(other))
+    assert data["compared"]["flash_bytes"] == other.stat().st_size  # type: ignore[index]
+
+
+def test_releases_that_cost_time_are_remarked(
+    new_model: Callable[[], Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    m = new_model()
+    x = m.tensor((1, 10, 10, 16))
+    path = tmp_path / "conv.tflite"
+    path.write_bytes(m.build([x], [m.conv(x, 16, (3, 3))]))
+    checked = as_json(capsys, str(path), "--esp-nn", "1.2.3")["remarks"]
+    assert checked == ["esp-nn 1.2.3 checks the whole heap after 1 of the convolutions; 1.2.7 does not"]
+    broken = as_json(capsys, str(path), "--esp-nn", "1.2.3", "--tflm", "1.3.6")["remarks"]
+    pair = "esp-nn 1.2.3 with esp-tflite-micro 1.3.6"
+    assert broken == [f"{pair} runs every CONV_2D in plain C by mistake; esp-tflite-micro 1.3.7 mends it"]
+    assert as_json(capsys, str(path), "--esp-nn", "1.4.0")["remarks"] == []

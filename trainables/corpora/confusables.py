@@ -63,9 +63,9 @@ _MAX_TRIES = 100
 def near_miss(spelling: str, forbidden: Collection[str], random: np.random.Generator) -> str:
     """A phoneme string in double brackets that resembles `spelling`, but equals none of the `forbidden` ones.
 
-    Seven in ten have other vowels (not schwas) and about half of their consonants replaced by neighbours; the others lack
-    their start or end, or have these exchanged. A change of one consonant alone would escape people as well. Spellings are as `espeak_voices.spell` gives them. A word that allows no edit, such as
-    one schwa, is a `ValueError`.
+    Most have other vowels (not schwas) and about half of their consonants replaced by neighbours; one in seven lacks
+    its start or end, or has the two exchanged. (One other consonant would escape people in noise as well.) Spellings
+    are as `espeak_voices.spell` gives them. A word that allows no edit, such as one schwa, is a `ValueError`.
     """
     word = _split(spelling)
     avoided = {_bare(_split(other)) for other in forbidden} | {_bare(word)}

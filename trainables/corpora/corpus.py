@@ -37,7 +37,7 @@ class Clip:
 
     `label` is the class that is learnt, `source_label` what the data called it. Clips of one `speaker`, one `group` (a
     source recording) or one `audio_hash` (of the decoded samples) belong in one `split`; an empty speaker or group is
-    unknown, and `silent` clips, all zeros, are no copies of each other.
+    unknown, and `silent` clips, all zeros, are no copies of each other. `sample_rate_hz` is the file's own.
     """
 
     path: Path
@@ -48,6 +48,7 @@ class Clip:
     split: str
     audio_hash: str
     seconds: float
+    sample_rate_hz: int
     silent: bool = False
 
 

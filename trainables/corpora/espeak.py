@@ -28,8 +28,8 @@ DEFAULT_WORD = "computer"
 CONFUSABLE, SPEECH, NOISE = "_confusable_", "_speech_", "_noise_"
 
 # Counts every change that alters a sample, so that older folders in the cache are not taken for new ones.
-_VERSION = 1
-_WORD = re.compile(r"[^\W\d_]+(?:[ '-][^\W\d_]+)*")
+_VERSION = 2
+_WORD = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]+(?:[ '-][A-Za-zÀ-ÖØ-öø-ɏ]+)*")
 _MAX_LETTERS = 30
 _CLIP = RATE_HZ
 _MAX_RATE = 450
@@ -71,8 +71,8 @@ class _Plan:
 def synthesised_folder(word: str, seed: int, settings: Settings | None = None) -> Path:
     """The corpus for `word` as WAV files with a manifest.csv, made the first time and then found in the cache.
 
-    Layout `<label>/<voice>_nohash_<n>.wav`, 16 kHz, 16 bit. The splits share no voice, room or noise
-    track. The same word, seed and settings give the same samples. A word that cannot be spoken within a second is a `ValueError`.
+    Layout `<label>/<voice>_nohash_<n>.wav`, 16 kHz, 16 bit. The splits share no voice, room or noise track. The same
+    word, seed and settings give the same samples. A word that cannot be spoken within a second is a `ValueError`.
     """
     settings = settings or Settings()
     _check_word(word)
@@ -83,9 +83,8 @@ def synthesised_folder(word: str, seed: int, settings: Settings | None = None) -
 
 def _check_word(word: str) -> None:
     if not _WORD.fullmatch(word) or len(word) > _MAX_LETTERS:
-        raise ValueError(
-            f"--word: must be at most {_MAX_LETTERS} letters, with single spaces, hyphens or apostrophes, not {word!r}"
-        )
+        rule = f"at most {_MAX_LETTERS} Latin letters, with single spaces, hyphens or apostrophes"
+        raise ValueError(f"--word: must be {rule}, not {word!r}")
 
 
 def _synthesise(folder: Path, word: str, seed: int, settings: Settings) -> None:
@@ -120,7 +119,7 @@ def _speak(
 
 
 def _cast(voices: Sequence[Voice], random: np.random.Generator) -> dict[str, tuple[Voice, ...]]:
-    """Voices by split: of every accent's speakers, one each for validation and test."""
+    """Voices by split: of every accent's speakers, two each for validation and test."""
     cast: dict[str, list[Voice]] = {split: [] for split in SPLITS}
     for accent in ACCENTS:
         speakers = [voice for voice in voices if voice.accent == accent]

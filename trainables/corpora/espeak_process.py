@@ -38,6 +38,8 @@ class _Engine:
         self.sample_rate_hz = int(self._library.espeak_Initialize(_SYNCHRONOUS, 0, str(home).encode(), 0))
         if self.sample_rate_hz <= 0:
             raise RuntimeError("espeak-ng does not start on its data")
+        # Initialising has seeded the generator of breath noise with the time.
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         self._heard = bytearray()
         # The library keeps only the pointer: the callback must live as long as the engine.
         self._callback = _CALLBACK(self._hear)

@@ -96,13 +96,14 @@ class _Reader:
         if not value:
             raise self._error(number, "path", "must not be empty", value)
         path = self._folder / value
-        if not path.resolve().is_relative_to(self._root):
+        real = path.resolve()
+        if not real.is_relative_to(self._root):
             raise self._error(number, "path", f"must stay inside the data folder {self._root}", value)
         if not path.is_file():
             raise self._error(number, "path", f"must be a file in {self._root}", value)
-        if path in self._row_of:
-            raise self._error(number, "path", f"must not repeat row {self._row_of[path]}", value)
-        self._row_of[path] = number
+        if real in self._row_of:
+            raise self._error(number, "path", f"must not repeat row {self._row_of[real]}", value)
+        self._row_of[real] = number
         return path
 
     def _split(self, number: int, value: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, final
@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.corpora.corpus import SPLITS, Clip
+from trainables.corpora.leaks import bound_sets, describe_leaks, find_leaks
 
 SplitMode = Literal["speaker", "random", "given"]
 SPLIT_MODES: tuple[SplitMode, ...] = ("speaker", "random", "given")
 SHARES = (0.70, 0.15, 0.15)
+SCARCE = 20
 
 
 @final
@@ -29,17 +31,6 @@ class Splitting:
     speaker_disjoint: bool
     warnings: tuple[str, ...] = ()
     dropped: tuple[tuple[Path, str], ...] = ()
-
-
-@final
-@dataclass(frozen=True)
-class Leak:
-    """One speaker, group or audio content (`kind`) that is in more than one split."""
-
-    kind: Literal["speaker", "group", "audio"]
-    value: str
-    splits: tuple[str, ...]
-    paths: tuple[Path, ...]
 
 
 def split_clips(clips: Sequence[Clip], mode: SplitMode, seed: int, required: Sequence[str] = ()) -> Splitting:
@@ -59,29 +50,6 @@ def split_clips(clips: Sequence[Clip], mode: SplitMode, seed: int, required: Seq
     if given and not objection:
         return _keep_given(placed, seed, required)
     return _by_speaker(clips, seed, required, (objection,) if objection else ())
-
-
-def find_leaks(clips: Iterable[Clip]) -> tuple[Leak, ...]:
-    """Every known speaker, group and audio content that is in more than one split."""
-    members: dict[tuple[Literal["speaker", "group", "audio"], str], list[Clip]] = defaultdict(list)
-    for clip in clips:
-        for kind, value in _bonds(clip):
-            members[kind, value].append(clip)
-    leaks = []
-    for (kind, value), bound in members.items():
-        splits = tuple(sorted({clip.split for clip in bound}))
-        if len(splits) > 1:
-            leaks.append(Leak(kind, value, splits, tuple(clip.path for clip in bound)))
-    return tuple(leaks)
-
-
-def _bonds(clip: Clip) -> list[tuple[Literal["speaker", "group", "audio"], str]]:
-    bonds: list[tuple[Literal["speaker", "group", "audio"], str]] = [
-        ("speaker", clip.speaker),
-        ("group", clip.group),
-        ("audio", "" if clip.silent else clip.audio_hash),
-    ]
-    return [(kind, value) for kind, value in bonds if value]
 
 
 def _check_given(clips: Sequence[Clip], mode: SplitMode, given: bool) -> None:
@@ -146,13 +114,13 @@ def _without_copies(clips: tuple[Clip, ...]) -> tuple[tuple[Clip, ...], tuple[tu
 
 def _carve_validation(clips: tuple[Clip, ...], seed: int) -> tuple[Clip, ...]:
     train = [clip for clip in clips if clip.split == "train"]
-    parts = draw_splits(train, _units(train), seed, (SHARES[0] + SHARES[2], SHARES[1]))
+    parts = draw_splits(train, bound_sets(train), seed, (SHARES[0] + SHARES[2], SHARES[1]))
     split = {clip.path: ("train", "validation")[part] for clip, part in zip(train, parts, strict=True)}
     return tuple(replace(clip, split=split.get(clip.path, clip.split)) for clip in clips)
 
 
 def _by_speaker(clips: Sequence[Clip], seed: int, required: Sequence[str], warnings: tuple[str, ...]) -> Splitting:
-    units = _units(clips)
+    units = bound_sets(clips)
     _check_possible(clips, units, required)
     parts = draw_splits(clips, units, seed, SHARES, required)
     placed = tuple(replace(clip, split=SPLITS[part]) for clip, part in zip(clips, parts, strict=True))
@@ -170,28 +138,34 @@ def _check_possible(clips: Sequence[Clip], units: NDArray[np.int64], required: S
         bearers = {int(unit) for unit, clip in zip(units, clips, strict=True) if clip.label == label}
         if len(bearers) < len(SPLITS):
             raise ValueError(
-                f"--split speaker: no speaker-disjoint split is possible: {label!r} comes from {len(bearers)} speaker(s) or "
-                f"source(s), and train, validation and test need one each at least; add speakers, or use "
-                f"--split random, whose scores are too good"
+                f"--split speaker: no speaker-disjoint split is possible: {label!r} comes from {len(bearers)} "
+                "speaker(s) or source(s), and train, validation and test need one each at least; add speakers, or use "
+                "--split random, whose scores are too good"
             )
 
 
 def _random(clips: Sequence[Clip], seed: int, required: Sequence[str]) -> Splitting:
     parts = draw_splits(clips, np.arange(len(clips)), seed, SHARES, required)
     placed = tuple(replace(clip, split=SPLITS[part]) for clip, part in zip(clips, parts, strict=True))
-    warning = "--split random: the same speakers are in train, validation and test; the scores are too good"
+    warning = "--split random: speakers are not kept apart, so the scores are too good"
     return _checked(Splitting(placed, "random", False, (warning,)), required)
 
 
 def _checked(splitting: Splitting, required: Sequence[str]) -> Splitting:
+    """The splitting, with a warning where a required label is scarce; where one is missing, a `ValueError`."""
     count = Counter((clip.split, clip.label) for clip in splitting.clips)
+    scarce = []
     for split in SPLITS:
         for label in required:
             if not count[split, label]:
-                raise ValueError(
-                    f"split: {split} holds no {label!r} (split {splitting.rule}); add clips or use another --split"
-                )
-    return splitting
+                missing = f"split: {split} holds no {label!r} (split {splitting.rule})"
+                raise ValueError(f"{missing}; add clips or use another --split")
+            if count[split, label] < SCARCE:
+                scarce.append(f"{split} {count[split, label]} of {label!r}")
+    if not scarce:
+        return splitting
+    warning = f"fewer than {SCARCE} clips: {', '.join(scarce)}; scores on so few say little"
+    return replace(splitting, warnings=(*splitting.warnings, warning))
 
 
 def _trusted(clips: tuple[Clip, ...]) -> tuple[str, ...]:
@@ -212,13 +186,6 @@ def _objection(clips: tuple[Clip, ...]) -> str:
     return ""
 
 
-def describe_leaks(leaks: Sequence[Leak]) -> str:
-    """`speaker 'x' is in test, train (12 leaks in all)`."""
-    first = leaks[0]
-    more = f" ({len(leaks)} leaks in all)" if len(leaks) > 1 else ""
-    return f"{first.kind} {first.value!r} is in {', '.join(first.splits)}{more}"
-
-
 def _own_speakers(clips: Sequence[Clip]) -> bool:
     """Whether no two clips are known to share a speaker."""
     known = [clip.speaker for clip in clips if clip.speaker]
@@ -232,30 +199,11 @@ def _disjoint(clips: Sequence[Clip]) -> bool:
 
 def _speaker_doubts(clips: Sequence[Clip]) -> tuple[str, ...]:
     if _own_speakers(clips):
-        return (
-            "no two clips name the same speaker: nothing shows the split to be speaker-disjoint; scores may be too good",
-        )
+        return ("no two clips name the same speaker: the split may not be speaker-disjoint, and its scores too good",)
     unknown = sum(not clip.speaker for clip in clips)
     if unknown:
         return (f"{unknown} clips name no speaker: the split is speaker-disjoint only among the others",)
     return ()
-
-
-def _units(clips: Sequence[Clip]) -> NDArray[np.int64]:
-    """Number of the set of clips that each belongs to: connected by speaker, group or identical audio."""
-    parent = list(range(len(clips)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    first: dict[tuple[str, str], int] = {}
-    for i, clip in enumerate(clips):
-        for bond in _bonds(clip):
-            parent[root(i)] = root(first.setdefault(bond, i))
-    return np.unique([root(i) for i in range(len(clips))], return_inverse=True)[1].astype(np.int64)
 
 
 def draw_splits(
@@ -307,8 +255,8 @@ def _best_part(
         lacking = held[:, label] == 0
         if unit[label] and lacking.any() and waiting[label] <= lacking.sum():
             allowed &= lacking
-    # Squared distance from the shares, summed over labels, changes by this much where the unit goes to a part.
-    short = shares[:, None] - held / totals
+    # How much nearer the labels drawn so far come to their shares, in summed squares, where the unit goes to a part.
+    short = (shares[:, None] * (held.sum(axis=0) + unit) - held) / totals
     gain = ((2 * short - unit / totals) * (unit / totals)).sum(axis=1)
     gain[~allowed if allowed.any() else np.zeros(len(shares), dtype=bool)] = -np.inf
     return int(np.argmax(gain))

@@ -27,8 +27,8 @@ def open_corpus(
     """Clips of `word` (class 1) and of everything else (class 0), split; nothing is decoded to memory yet.
 
     Without `data_dir`, the corpus synthesised by `espeak`, with its default word unless one is named. `seed` draws the
-    splits, or the synthesised audio, whose own splits are kept whatever `split` says. What the user must mend is a `ValueError`: a folder, manifest, word or task that
-    is not there, more than 5 % unreadable files, or no possible split.
+    splits, or the synthesised audio, whose own splits are kept whatever `split` says. What the user must mend is a
+    `ValueError`: a folder, manifest, word or task that is not there, over 5 % unreadable files, no possible split.
     """
     if data_dir is None:
         word = word or espeak.DEFAULT_WORD
@@ -36,7 +36,7 @@ def open_corpus(
         synthetic = _split_corpus(folder, read_folder(folder, task), word, "given", seed, sample_rate_hz)
         return replace(synthetic, name=f"espeak-ng {word}", synthetic=True)
     recordings = read_folder(data_dir, task)
-    word = _known_word(word, recordings)
+    word = checked_word(word, recordings)
     return _split_corpus(data_dir, recordings, word, split, seed, sample_rate_hz)
 
 
@@ -65,7 +65,8 @@ def as_wakeword(clips: Sequence[Clip], word: str) -> tuple[Clip, ...]:
     return tuple(replace(clip, label=word if clip.source_label == word else OTHER) for clip in clips)
 
 
-def _known_word(word: str | None, recordings: Sequence[Recording]) -> str:
+def checked_word(word: str | None, recordings: Sequence[Recording]) -> str:
+    """The word, if the recordings hold it among others; else a `ValueError` that lists the words there are."""
     labels = sorted({recording.label for recording in recordings})
     listed = ", ".join(label for label in labels if not label.startswith("_")) or "none"
     if word is None:
@@ -87,6 +88,7 @@ def _clip(recording: Recording, file: AudioFile) -> Clip:
         split=recording.split,
         audio_hash=file.audio_hash,
         seconds=file.seconds,
+        sample_rate_hz=file.sample_rate_hz,
         silent=file.silent,
     )
 
@@ -106,7 +108,7 @@ def _split_corpus(
         split_rule=splitting.rule,
         speaker_disjoint=splitting.speaker_disjoint,
         skipped=(*skipped, *splitting.dropped),
-        warnings=(*_task_doubts(recordings), *_skipped_doubt(skipped), *splitting.warnings),
+        warnings=(*task_doubts(recordings), *_skipped_doubt(skipped), *splitting.warnings),
     )
 
 
@@ -118,6 +120,7 @@ def _skipped_doubt(skipped: Sequence[tuple[Path, str]]) -> tuple[str, ...]:
     )
 
 
-def _task_doubts(recordings: Sequence[Recording]) -> tuple[str, ...]:
+def task_doubts(recordings: Sequence[Recording]) -> tuple[str, ...]:
+    """A warning where recordings of several tasks are mixed."""
     tasks = sorted({recording.task for recording in recordings})
     return (f"the manifest mixes the tasks {', '.join(tasks)}; --task picks one",) if len(tasks) > 1 else ()

@@ -40,9 +40,9 @@ class SpeechEmbedding(Encoder):
         return np.stack([self._embed_clip(clip) for clip in padded])
 
     def _embed_clip(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
-        mel = _run(self._mel, np.multiply(clip[None], 32768, dtype=np.float32)).reshape(-1, MEL_BANDS) / 10 + 2
+        mel = _run(self._mel, clip[None] * np.float32(32768)).reshape(-1, MEL_BANDS) / np.float32(10) + np.float32(2)
         starts = range(0, len(mel) - MEL_FRAMES + 1, MEL_STEP)
-        windows: NDArray[np.float32] = np.stack([mel[start : start + MEL_FRAMES] for start in starts])[..., None]
+        windows = np.stack([mel[start : start + MEL_FRAMES] for start in starts])[..., None]
         _resize(self._embedding, windows.shape)
         return _run(self._embedding, windows).reshape(len(windows), -1)
 

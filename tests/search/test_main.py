@@ -1,0 +1,152 @@
+"""The command line on bad input: one clear line, exit code 2, nothing begun."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import search.__main__ as command
+from search.run import refuse_other_run
+
+SMALL = ("--epochs", "1", "--trials", "1")
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert command.main(["wakeword", *SMALL, *arguments]) == command.BAD_INPUT
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    assert captured.err.startswith("error: ")
+    return captured.err
+
+
+def test_unknown_recipe_lists_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["wakeboard"]) == command.BAD_INPUT
+    assert "recipe: 'wakeboard' is unknown; there are wakeword" in capsys.readouterr().err
+
+
+def test_unknown_board_lists_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "esp32-s3-devkitc-1-n8" in refused(capsys, "--board", "esp8266")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--budget", "ram=3"], "'ram' is no ceiling"),
+        (["--trials", "0"], "--trials: must be at least 1, not 0"),
+        (["--epochs", "0"], "--epochs: must be at least 1, not 0"),
+        (["--set", "width=3"], "parameter 'width' is unknown"),
+        (["--range", "peak_lr=1:2"], "peak_lr=1 lies outside 0.0001-0.01"),
+    ],
+)
+def test_bad_options_are_named(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    assert message in refused(capsys, *arguments)
+
+
+def test_unknown_option_exits_as_bad_input() -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["wakeword", "--trails", "3"])
+    assert ended.value.code == command.BAD_INPUT
+
+
+def test_missing_data_folder_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    message = refused(capsys, "--data", str(tmp_path / "nowhere"), "--word", "up", "--results", str(tmp_path / "r"))
+    assert str(tmp_path / "nowhere") in message
+
+
+def test_unknown_word_lists_those_there_are(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, speech_folder: Path
+) -> None:
+    message = refused(capsys, "--data", str(speech_folder), "--word", "left", "--results", str(tmp_path / "r"))
+    assert "left" in message
+    assert all(word in message for word in ("up", "down", "hat"))
+
+
+def test_unknown_teacher_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path, speech_folder: Path) -> None:
+    base = ("--data", str(speech_folder), "--word", "up", "--results", str(tmp_path / "r"))
+    assert "'hubert' is unknown; use speech_embedding" in refused(capsys, *base, "--teacher", "hubert")
+    missing = refused(capsys, *base, "--teacher", f"wav2vec2:{tmp_path / 'none'}")
+    assert f"wav2vec2:{tmp_path / 'none'} cannot be loaded" in missing
+
+
+def test_unwritable_results_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    message = refused(capsys, "--results", str(tmp_path / "file" / "results"))
+    assert "file/results cannot be written: Not a directory" in message
+
+
+def test_a_folder_that_holds_something_else_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    assert "thesis.tex and no run.json" in refused(capsys, "--results", str(tmp_path))
+
+
+def test_results_of_another_recipe_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"recipe": "baby_cry"}))
+    assert "holds a study of recipe baby_cry, not wakeword" in refused(capsys, "--results", str(tmp_path))
+
+
+def test_relative_results_in_a_ray_job_are_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    assert "give an absolute path" in refused(capsys, "--results", "results/here")
+
+
+def test_other_conditions_are_refused_by_name() -> None:
+    run = {
+        "recipe": "wakeword",
+        "data": {"name": "mine", "content_hash": "a" * 64},
+        "teacher": {"name": "t", "content_hash": "b"},
+        "board": {"cpu_mhz": 240},
+        "budget": {"flash_bytes": 1024.0},
+        "calibration": None,
+        "epochs": 20,
+        "seed": 0,
+        "narrowing": {},
+    }
+    refuse_other_run({}, run, Path("r"))
+    refuse_other_run(json.loads(json.dumps(run)) | {"trials": 3}, run, Path("r"))
+    changed = run | {"data": {"name": "yours", "content_hash": "c" * 64}, "budget": {"flash_bytes": 2048.0}}
+    with pytest.raises(ValueError, match="another data and budget") as error:
+        refuse_other_run(run, changed, Path("r"))
+    assert "data was mine (aaaaaaaa), is yours (cccccccc)" in str(error.value)
+    assert 'budget was {"flash_bytes": 1024.0}, is {"flash_bytes": 2048.0}' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist"),
+        ("[1, 2]", "must hold an object of parameters"),
+        ("{broken", "is not JSON"),
+        ('{"temprature": 3}', "parameter 'temprature' is unknown"),
+        ('{"temperature": 300}', "temperature=300 lies outside the space"),
+        ('{"temperature": "hot"}', "temperature='hot' lies outside the space"),
+        ('{"mels": 40}', "hop_ms"),
+    ],
+)
+def test_bad_points_are_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str | None, message: str
+) -> None:
+    path = tmp_path / "params.json"
+    if content is not None:
+        path.write_text(content)
+    found = refused(capsys, "--one", str(path), "--results", str(tmp_path / "r"))
+    assert message in found
+    assert str(path) in found
+
+
+def test_recipe_help_shows_space_budget_and_objectives(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["search", "wakeword", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == command.DONE
+    shown = capsys.readouterr().out
+    assert "temperature" in shown
+    assert "1 to 8, logarithmic" in shown
+    assert "flash=128K" in shown
+    assert "arena_bytes (minimize)" in shown

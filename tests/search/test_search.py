@@ -1,0 +1,270 @@
+"""Real searches through the command line, on real Ray: finished, resumed, interrupted, submitted as a job."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from export.tflite import Int8Model
+from search.study import outcome
+from spaces.candidate import Student
+from spaces.front_end import FrontEnd
+from trainables.corpora.wakeword_task import open_corpus
+from trainables.features import corpus_features
+from trainables.recipe import Material, recipe
+
+ROOT = Path(__file__).parent.parent.parent
+pytestmark = pytest.mark.slow
+
+
+def command(data: Path, results: Path, trials: int, *more: str) -> list[str]:
+    small = ["--set", "student=ds_cnn", "--range", "ds_cnn_width=8:24", "--set", "hop_ms=20", "--epochs", "2"]
+    where = ["--data", str(data), "--word", "up", "--results", str(results), "--trials", str(trials)]
+    return [sys.executable, "-m", "search", "wakeword", *where, *small, *more]
+
+
+def run(arguments: list[str], code: int = 0) -> str:
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == code, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def study_of(results: Path) -> optuna.Study:
+    storage = JournalStorage(JournalFileBackend(str(results / "study.journal")))
+    return optuna.load_study(study_name="wakeword", storage=storage)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, speech_folder: Path) -> tuple[Path, str]:
+    results = tmp_path_factory.mktemp("finished") / "results"
+    return results, run(command(speech_folder, results, 3))
+
+
+def test_it_prints_the_front_and_where_the_report_is(finished: tuple[Path, str]) -> None:
+    results, printed = finished
+    assert "teacher: speech_embedding, F1" in printed
+    assert "trained 3/3" in printed or printed.count("trial ") >= 3
+    assert f"report: {results / 'report.html'}" in printed
+    assert (results / "report.html").stat().st_size > 10_000
+
+
+def test_the_results_folder_is_as_documented(finished: tuple[Path, str]) -> None:
+    results, _ = finished
+    documented = {"study.journal", "run.json", "front.json", "front.csv", "report.html", "trials"}
+    assert documented <= {path.name for path in results.iterdir()}
+    trained = [trial for trial in study_of(results).trials if outcome(trial) == "trained"]
+    assert len(trained) == 3
+    for trial in trained:
+        files = {path.name for path in (results / "trials" / str(trial.number)).iterdir()}
+        assert files == {
+            "student.int8.tflite",
+            "student.pt2",
+            "student.json",
+            "metrics.json",
+            "evaluation.json",
+            "history.csv",
+        }
+        metrics = json.loads((results / "trials" / str(trial.number) / "metrics.json").read_text())
+        assert metrics["params"] == trial.params
+        assert trial.values == [metrics["objectives"][name] for name in ("score", "decision_ms", "arena_bytes")]
+        assert (
+            metrics["footprint"]["flash_bytes"]
+            == (results / "trials" / str(trial.number) / "student.int8.tflite").stat().st_size
+        )
+
+
+def test_run_json_says_what_was_run(finished: tuple[Path, str]) -> None:
+    record = json.loads((finished[0] / "run.json").read_text())
+    assert record["command"].startswith("python -m search wakeword --data")
+    assert record["data"]["speaker_disjoint"] is True
+    assert len(record["data"]["content_hash"]) >= 16
+    assert len(record["teacher"]["content_hash"]) >= 16
+    assert record["board"]["cpu_mhz"] == 240
+    assert record["budget"] == {"flash_bytes": 131072.0, "arena_bytes": 102400.0, "latency_ms": 50.0}
+    assert record["versions"]["ray"].startswith("2.")
+
+
+def test_the_stored_score_is_that_of_the_int8_model(finished: tuple[Path, str], speech_folder: Path) -> None:
+    results, _ = finished
+    corpus = open_corpus(speech_folder, "up")
+    rules = recipe("wakeword")
+    material = Material(corpus, np.zeros((len(corpus.clips), 2), np.float32), {}, {})
+    validation = corpus.indices("validation")
+    for folder in (results / "trials").iterdir():
+        settings = json.loads((folder / "student.json").read_text())
+        features = corpus_features(corpus, FrontEnd(**settings["front_end"]))[validation]
+        outputs = Int8Model((folder / "student.int8.tflite").read_bytes()).outputs(features)
+        stored = json.loads((folder / "metrics.json").read_text())["score_int8"]
+        assert rules.score(material, validation, outputs) == stored
+        assert Student(**settings["student"]).kind == "ds_cnn"
+
+
+def test_front_members_exist_and_the_history_has_every_epoch(finished: tuple[Path, str]) -> None:
+    results, _ = finished
+    front = json.loads((results / "front.json").read_text())
+    assert front["members"]
+    for member in front["members"]:
+        assert (results / member["tflite"]).is_file()
+        history = (results / "trials" / str(member["trial"]) / "history.csv").read_text()
+        rows = list(csv.DictReader(history.splitlines()))
+        assert [row["epoch"] for row in rows] == ["0", "1"]
+        assert {"loss", "hard_loss", "soft_loss", "validation_score"} <= set(rows[0])
+
+
+def test_the_same_command_resumes(finished: tuple[Path, str], speech_folder: Path) -> None:
+    results, _ = finished
+    before = {p: p.stat().st_mtime_ns for p in (results / "trials").rglob("metrics.json")}
+    assert "holds 3 finished trials already" in run(command(speech_folder, results, 3))
+    shown = on_a_terminal(command(speech_folder, results, 4))
+    assert "trained 3/4" in shown
+    assert "hypervolume" in shown
+    after = {p: p.stat().st_mtime_ns for p in (results / "trials").rglob("metrics.json")}
+    assert len(after) == 4
+    assert {path: after[path] for path in before} == before
+
+
+def test_other_data_is_refused(finished: tuple[Path, str], speech_folder: Path) -> None:
+    other = command(speech_folder, finished[0], 9, "--budget", "arena=64K")
+    done = subprocess.run(other, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 2
+    assert "was searched with another budget" in done.stderr
+
+
+def on_a_terminal(arguments: list[str]) -> str:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=theirs, stderr=subprocess.DEVNULL, close_fds=True)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        shown += part
+    assert process.wait(timeout=300) == 0
+    return shown.decode()
+
+
+def wait_for(process: subprocess.Popen[bytes], results: Path, trials: int) -> None:
+    until = time.monotonic() + 300
+    while len(list((results / "trials").glob("*/metrics.json"))) < trials:
+        assert process.poll() is None, "the search ended before it was interrupted"
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted_searches_lose_nothing(tmp_path: Path, speech_folder: Path, sent: signal.Signals) -> None:
+    results = tmp_path / "results"
+    process = subprocess.Popen(
+        command(speech_folder, results, 40), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(process, results, 2)
+    process.send_signal(sent)
+    code = process.wait(timeout=120)
+    done = {path.parent.name: path.stat().st_mtime_ns for path in (results / "trials").glob("*/metrics.json")}
+    if sent != signal.SIGKILL:
+        assert code == 3
+        assert json.loads((results / "front.json").read_text())["members"]
+    run(command(speech_folder, results, len(done) + 1))
+    after = {path.parent.name: path.stat().st_mtime_ns for path in (results / "trials").glob("*/metrics.json")}
+    assert {number: after[number] for number in done} == done
+    trials = study_of(results).trials
+    assert {str(trial.number) for trial in trials if outcome(trial) == "trained"} == set(after)
+    assert len(after) >= len(done) + 1
+
+
+def test_a_single_point(tmp_path: Path, speech_folder: Path, finished: tuple[Path, str]) -> None:
+    point = next((finished[0] / "trials").iterdir()) / "metrics.json"
+    stored = json.loads(point.read_text())
+    arguments = command(speech_folder, tmp_path / "one", 1, "--one", str(point))
+    metrics = json.loads(run(arguments))
+    assert metrics["params"] == stored["params"]
+    assert metrics["score_int8"] == stored["score_int8"]
+
+
+def test_a_dry_run_surveys_and_trains_nothing(tmp_path: Path, speech_folder: Path) -> None:
+    printed = run(command(speech_folder, tmp_path / "dry", 24, "--dry-run", "--set", "ds_cnn_second_stride=2"))
+    assert "32 of 32 candidates fit" in printed
+    assert "teacher   speech_embedding, validation: F1" in printed
+    assert "smallest" in printed
+    assert "minutes for 24 trials of 2 epochs" in printed
+    assert not (tmp_path / "dry").exists()
+
+
+def test_a_budget_that_nothing_fits_ends_the_search(tmp_path: Path, speech_folder: Path) -> None:
+    fixed = ("ds_cnn_width=8", "ds_cnn_depth=1", "mels=20", "ds_cnn_second_stride=2")
+    narrow = [part for setting in fixed for part in ("--set", setting)]
+    arguments = command(speech_folder, tmp_path / "r", 2, "--budget", "flash=1K")
+    arguments = [part for part in arguments if part not in ("--range", "ds_cnn_width=8:24")] + narrow
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 2
+    assert "the tightest ceiling is flash_bytes=1024" in done.stderr
+    assert "the smallest footprint seen takes flash" in done.stderr
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def head(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """A Ray head on loopback with token authentication, and nothing else of Ray's touched."""
+    token = tmp_path / "token"
+    token.write_text(secrets.token_hex(16))
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+    }
+    port, dashboard = free_port(), free_port()
+    arguments = ["ray", "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2"]
+    arguments += ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    yield f"http://127.0.0.1:{dashboard}", environment
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=60)
+
+
+def submitted(address: str, environment: dict[str, str], *entry: str) -> subprocess.CompletedProcess[str]:
+    arguments = ["ray", "job", "submit", "--address", address, "--working-dir", ".", "--", *entry]
+    return subprocess.run(
+        arguments, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400, check=False
+    )
+
+
+def test_ray_job_submit(tmp_path: Path, speech_folder: Path, head: tuple[str, dict[str, str]]) -> None:
+    address, environment = head
+    until = time.monotonic() + 60
+    while (first := submitted(address, environment, "true")).returncode:
+        assert time.monotonic() < until, first.stderr[-2000:]
+        time.sleep(1)
+    entry = ["python", *command(speech_folder, tmp_path / "results", 1)[1:]]
+    done = submitted(address, environment, *entry)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert json.loads((tmp_path / "results" / "front.json").read_text())["members"]
+    relative = ["python", "-m", "search", "wakeword", "--results", "here"]
+    failed = submitted(address, environment, *relative)
+    assert failed.returncode != 0
+    assert "give an absolute path" in failed.stdout

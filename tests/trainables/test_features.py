@@ -1,0 +1,84 @@
+"""Log-mel features against torchaudio and against their own definition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchaudio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spaces.front_end import FrontEnd
+from trainables.corpora.audio import load_audio
+from trainables.corpora.wakeword_task import open_corpus
+from trainables.features import corpus_features, log_mel
+
+
+def torchaudios(audio: torch.Tensor, front_end: FrontEnd) -> torch.Tensor:
+    spectrogram = torchaudio.transforms.MelSpectrogram(
+        sample_rate=front_end.sample_rate_hz,
+        n_fft=front_end.n_fft,
+        win_length=front_end.window_samples,
+        hop_length=front_end.hop_samples,
+        f_min=front_end.low_hz,
+        f_max=front_end.high_hz,
+        n_mels=front_end.mels,
+        center=False,
+    )
+    energy: torch.Tensor = spectrogram(audio).transpose(1, 2)
+    return (torch.log(energy + front_end.log_floor) - front_end.log_mean) / front_end.log_std
+
+
+@given(mels=st.sampled_from([20, 32, 40]), hop=st.sampled_from([160, 256, 320]), seed=st.integers(0, 99))
+@settings(max_examples=12, deadline=None)
+def test_full_windows_agree_with_torchaudio(mels: int, hop: int, seed: int) -> None:
+    front_end = FrontEnd(window_samples=512, hop_samples=hop, mels=mels)
+    audio = 0.1 * torch.randn(2, front_end.clip_samples, generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(log_mel(audio, front_end), torchaudios(audio, front_end), atol=1e-4, rtol=1e-4)
+
+
+def test_short_windows_agree_with_torchaudio_where_both_have_frames() -> None:
+    # torch centres a 400-sample window in its 512-point frame; ours starts at the frame: 56 samples apart.
+    front_end = FrontEnd()
+    audio = 0.1 * torch.randn(1, front_end.clip_samples)
+    shifted = torch.nn.functional.pad(audio, (56, 56))
+    reference = torchaudios(shifted, front_end)
+    torch.testing.assert_close(log_mel(audio, front_end), reference[:, : front_end.frames], atol=1e-4, rtol=1e-4)
+
+
+def test_shape_is_the_front_ends() -> None:
+    for front_end in (FrontEnd(), FrontEnd(hop_samples=256, mels=20), FrontEnd(clip_seconds=0.5)):
+        found = log_mel(torch.zeros(3, front_end.clip_samples), front_end)
+        assert found.shape == (3, front_end.frames, front_end.mels)
+
+
+def test_silence_is_the_floor() -> None:
+    front_end = FrontEnd()
+    expected = (np.log(front_end.log_floor) - front_end.log_mean) / front_end.log_std
+    np.testing.assert_allclose(log_mel(torch.zeros(1, 16_000), front_end).numpy(), expected, rtol=1e-5)
+
+
+def test_a_tone_is_loudest_in_its_band() -> None:
+    front_end = FrontEnd()
+    tone = torch.sin(2 * torch.pi * 1000 * torch.arange(16_000) / 16_000).unsqueeze(0)
+    centres = torchaudio.functional.functional._mel_to_hz(
+        torch.linspace(
+            torchaudio.functional.functional._hz_to_mel(front_end.low_hz),
+            torchaudio.functional.functional._hz_to_mel(front_end.high_hz),
+            front_end.mels + 2,
+        )
+    )[1:-1]
+    assert int(log_mel(tone, front_end)[0, 50].argmax()) == int((centres - 1000).abs().argmin())
+
+
+def test_corpus_features_are_those_of_its_audio_and_made_once(speech_folder: Path, own_cache: Path) -> None:
+    corpus, front_end = open_corpus(speech_folder, "up"), FrontEnd(hop_samples=320, mels=20)
+    features = corpus_features(corpus, front_end)
+    audio = torch.from_numpy(load_audio(corpus, front_end.clip_samples) / np.float32(32768))
+    np.testing.assert_allclose(features, log_mel(audio, front_end).numpy(), atol=1e-5)
+    files = {path: path.stat().st_mtime_ns for path in own_cache.rglob("*") if path.is_file()}
+    assert np.array_equal(corpus_features(corpus, front_end), features)
+    after = {path: path.stat().st_mtime_ns for path in own_cache.rglob("*") if path.is_file()}
+    assert after == files

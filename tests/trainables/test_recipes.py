@@ -1,0 +1,177 @@
+"""The contract that every recipe and each of its students passes: trains, converts, runs in TFLM, is scored as INT8."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+import torch
+from optuna.distributions import CategoricalDistribution
+from tflite_micro import runtime
+
+import spaces
+from export.tflite import Int8Model
+from spaces.board import load_board
+from spaces.candidate import Scalar
+from spaces.narrowed import Narrowing, parameters
+from trainables import recipes as recipes_folder
+from trainables import trial as trial_module
+from trainables.distil import NotANumberError
+from trainables.recipe import Material, Request, recipe
+from trainables.trial import Assignment, candidate_of, footprint_of_untrained, run_trial
+
+RECIPES = sorted(spaces.recipes())
+
+
+def students(name: str) -> list[str]:
+    student = parameters(spaces.recipe_space(name))["student"]
+    assert isinstance(student, CategoricalDistribution)
+    return [str(choice) for choice in student.choices]
+
+
+CASES = [(name, student) for name in RECIPES for student in students(name)]
+
+
+def material_of(name: str, speech_folder: Path) -> Material:
+    return recipe(name).prepare(Request(data=speech_folder, word="up"))
+
+
+def point(name: str, student: str, seed: int = 0) -> dict[str, Scalar]:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    asked = study.ask()
+    Narrowing({"student": student, "mels": 20, "hop_ms": 20}).propose(spaces.recipe_space(name), asked)
+    return asked.params
+
+
+def assignment_of(name: str, speech_folder: Path, folder: Path, epochs: int = 1) -> Assignment:
+    board = load_board(spaces.recipe_space(name).BOARD)
+    return Assignment(name, material_of(name, speech_folder), board, epochs, 0, folder)
+
+
+def test_every_space_has_its_recipe() -> None:
+    files = {path.stem for path in Path(recipes_folder.__path__[0]).glob("*.py")} - {"__init__"}
+    assert files == set(RECIPES)
+
+
+def test_unknown_recipe_is_named() -> None:
+    with pytest.raises(ValueError, match="'sneeze' is unknown; there are wakeword"):
+        recipe("sneeze")
+
+
+@pytest.mark.parametrize(("name", "student"), CASES)
+def test_a_trial_from_parameters_to_files(name: str, student: str, speech_folder: Path, tmp_path: Path) -> None:
+    assignment, params = assignment_of(name, speech_folder, tmp_path, epochs=3), point(name, student)
+    metrics = run_trial(assignment, 7, params)
+    folder = tmp_path / "7"
+    assert json.loads((folder / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
+    assert metrics["outcome"] == "trained"
+    objectives = [objective.name for objective in spaces.recipe_space(name).OBJECTIVES]
+    assert set(objectives) <= set(metrics["objectives"])
+    assert all(np.isfinite(metrics["objectives"][objective]) for objective in objectives)
+    assert abs(metrics["score_int8"] - metrics["score_float"]) < 0.1
+    assert not (folder / "checkpoint.pt").exists()
+    check_runs_in_tflm(assignment, params, folder)
+    check_exported_program(assignment, params, folder)
+
+
+def check_runs_in_tflm(assignment: Assignment, params: Mapping[str, Scalar], folder: Path) -> None:
+    model = (folder / "student.int8.tflite").read_bytes()
+    candidate = candidate_of(assignment.recipe, params)
+    features = recipe(assignment.recipe).training_set(assignment.material, candidate).features[:12]
+    ours, micro = Int8Model(model), runtime.Interpreter.from_bytes(model)
+    for clip, expected in zip(ours.quantized(features), ours.codes(features), strict=True):
+        micro.set_input(clip[None], 0)
+        micro.invoke()
+        assert np.abs(micro.get_output(0)[0].astype(int) - expected).max() <= 1
+
+
+def check_exported_program(assignment: Assignment, params: Mapping[str, Scalar], folder: Path) -> None:
+    program = torch.export.load(folder / "student.pt2").module()
+    settings = json.loads((folder / "student.json").read_text())
+    candidate = candidate_of(assignment.recipe, params)
+    clip = recipe(assignment.recipe).training_set(assignment.material, candidate).features[3]
+    floats = program(torch.from_numpy(np.array(clip))[None, None]).detach().numpy()
+    int8 = Int8Model((folder / "student.int8.tflite").read_bytes()).outputs(clip[None])
+    np.testing.assert_allclose(int8, floats, atol=0.35)
+    assert settings["front_end"]["mels"] == candidate.front_end.mels
+    assert settings["labels"] == list(assignment.material.corpus.labels)
+
+
+@pytest.mark.parametrize(("name", "student"), CASES)
+def test_untrained_and_trained_footprints_agree(name: str, student: str, speech_folder: Path, tmp_path: Path) -> None:
+    assignment, params = assignment_of(name, speech_folder, tmp_path), point(name, student, seed=1)
+    before = footprint_of_untrained(assignment, params)
+    after = run_trial(assignment, 0, params)["footprint"]
+    assert after["arena_bytes"] == before.arena_bytes
+    assert after["decision_ms"] == pytest.approx(before.decision_ms)
+    assert abs(after["flash_bytes"] - before.flash_bytes) < 1024
+
+
+def test_a_known_footprint_is_not_worked_out_again(
+    speech_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assignment, params = assignment_of("wakeword", speech_folder, tmp_path), point("wakeword", "ds_cnn", seed=2)
+    first = footprint_of_untrained(assignment, params)
+    monkeypatch.setattr(trial_module, "float_tflite", None)
+    assert footprint_of_untrained(assignment, {**params, "temperature": 7.5}) == first
+    slower = replace(assignment, board=replace(assignment.board, cpu_mhz=160))
+    with pytest.raises(TypeError):
+        footprint_of_untrained(slower, params)
+
+
+def test_the_same_seed_gives_the_same_trial(speech_folder: Path, tmp_path: Path) -> None:
+    assignment, params = assignment_of("wakeword", speech_folder, tmp_path, epochs=2), point("wakeword", "tiny_conv")
+    run_trial(assignment, 0, params)
+    run_trial(assignment, 1, params)
+    for file in ("student.int8.tflite", "evaluation.json", "student.json"):
+        assert (tmp_path / "0" / file).read_bytes() == (tmp_path / "1" / file).read_bytes()
+
+
+def test_a_trial_goes_on_from_its_checkpoint(speech_folder: Path, tmp_path: Path) -> None:
+    class StoppedError(Exception):
+        pass
+
+    def stop(row: dict[str, float]) -> None:
+        if row["epoch"] == 1:
+            raise StoppedError
+
+    assignment, params = assignment_of("wakeword", speech_folder, tmp_path, epochs=3), point("wakeword", "ds_cnn")
+    with pytest.raises(StoppedError):
+        run_trial(assignment, 0, params, on_epoch=stop)
+    epochs: list[float] = []
+    resumed = run_trial(assignment, 0, params, on_epoch=lambda row: epochs.append(row["epoch"]))
+    assert epochs == [2]
+    assert resumed["score_int8"] == run_trial(assignment, 1, params)["score_int8"]
+
+
+def test_a_diverging_trial_is_named(speech_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assignment = assignment_of("wakeword", speech_folder, tmp_path)
+    assignment.material.teacher_logits[:] = np.nan
+    with pytest.raises(NotANumberError, match="loss: nan in epoch 0"):
+        run_trial(assignment, 0, point("wakeword", "tiny_conv"))
+
+
+def test_a_teacher_without_effect_is_warned_about(speech_folder: Path, tmp_path: Path) -> None:
+    assignment = assignment_of("wakeword", speech_folder, tmp_path)
+    metrics = run_trial(assignment, 0, {**point("wakeword", "ds_cnn"), "alpha": 1.0})
+    assert metrics["warnings"] == ["alpha=1: the teacher and the temperature have no effect"]
+
+
+def test_figures_of_the_word_recipe_by_hand(speech_folder: Path) -> None:
+    material = material_of("wakeword", speech_folder)
+    rules, corpus = recipe("wakeword"), material.corpus
+    rows = rules.judged_rows(material)
+    target = corpus.targets()[rows]
+    perfect = np.stack([1.0 - target, target * 1.0], axis=1).astype(np.float32)
+    flipped = perfect[:, ::-1].copy()
+    found = rules.judge(material, perfect, flipped)
+    assert (found.score_int8, found.test["f1"], found.test["false_positive_rate"]) == (1.0, 1.0, 0.0)
+    assert found.score_float < 1.0
+    confusion = next(row for row in found.rows if row["type"] == "confusion")
+    test = corpus.targets()[corpus.indices("test")]
+    assert confusion["counts"] == [[int((test == 0).sum()), 0], [0, int((test == 1).sum())]]
