@@ -45,6 +45,8 @@ def int8_tflite(float_model: bytes, calibration: NDArray[np.float32]) -> bytes:
     from ai_edge_quantizer import calibrator, quantizer, recipe, recipe_manager
     from ai_edge_quantizer.utils import qsv_utils
 
+    from export.flatbuffer import for_microcontrollers
+
     with _quiet():
         rules = recipe_manager.RecipeManager()
         rules.load_quantization_recipe(recipe.static_wi8_ai8())
@@ -55,7 +57,7 @@ def int8_tflite(float_model: bytes, calibration: NDArray[np.float32]) -> bytes:
         extremes.calibrate({name: [{argument: clip[None]} for clip in calibration]}, rules)
         quantize = quantizer.Quantizer(bytearray(float_model), recipe.static_wi8_ai8())
         result = quantize.quantize(extremes.get_model_qsvs(), enable_progress_bar=False, enable_progress_report=False)
-    return bytes(result.quantized_model)
+    return for_microcontrollers(result.quantized_model)
 
 
 def _signature(model: bytes) -> tuple[str, str]:

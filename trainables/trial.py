@@ -74,13 +74,22 @@ def footprint_of_untrained(assignment: Assignment, params: Mapping[str, Scalar])
     kept = cache_folder() / "footprints" / f"{key}.json"
     if kept.is_file():
         return Footprint(**json.loads(kept.read_text()))
-    network = build_student(candidate.student, candidate.front_end, outputs)
+    network = _with_distinct_weights(build_student(candidate.student, candidate.front_end, outputs))
     clips = np.random.default_rng(0).standard_normal((8, candidate.front_end.frames, candidate.front_end.mels, 1))
     model = int8_tflite(float_tflite(network, _input_shape(candidate)), clips.astype(np.float32))
     footprint = footprint_of(model, assignment.board, candidate.front_end)
     kept.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(kept, json.dumps(footprint.as_dict()))
     return footprint
+
+
+def _with_distinct_weights(network: nn.Module) -> nn.Module:
+    # The converter stores equal tensors once, and an untrained student's biases are all zero.
+    with torch.no_grad():
+        for tensor in [*network.parameters(), *network.buffers()]:
+            if tensor.is_floating_point():
+                tensor.uniform_(0.5, 1.5)
+    return network
 
 
 def run_trial(

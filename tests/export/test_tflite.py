@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from ai_edge_litert import schema_py_generated as schema
 from tflite_micro import runtime
 
 from export.operators import read_model
@@ -67,6 +68,34 @@ def test_the_network_is_left_as_it_was(converted: tuple[torch.nn.Module, np.ndar
     float_tflite(network, (1, FRONT_END.frames, FRONT_END.mels))
     assert network.training
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+@pytest.fixture(scope="module")
+def large() -> tuple[np.ndarray, bytes]:
+    network = build_student(Student("tiny_conv", {"width": 40, "depth": 5, "depthwise": False}), FRONT_END, 2)
+    clips = np.random.default_rng(0).normal(size=(16, FRONT_END.frames, FRONT_END.mels)).astype(np.float32)
+    model = int8_tflite(float_tflite(network, (1, FRONT_END.frames, FRONT_END.mels)), clips[..., None])
+    assert len(model) > 512 * 1024
+    return clips, model
+
+
+def test_the_micro_interpreter_finds_the_weights_of_a_large_model(large: tuple[np.ndarray, bytes]) -> None:
+    clips, model = large
+    ours, micro = Int8Model(model), runtime.Interpreter.from_bytes(model)
+    for clip, expected in zip(ours.quantized(clips), ours.codes(clips), strict=True):
+        micro.set_input(clip[None], 0)
+        micro.invoke()
+        assert np.abs(micro.get_output(0)[0].astype(int) - expected).max() <= 1
+
+
+def test_buffers_lie_inside_the_flatbuffer_on_16_bytes(large: tuple[np.ndarray, bytes]) -> None:
+    packed = schema.Model.GetRootAs(large[1], 0)
+    for index in range(packed.BuffersLength()):
+        buffer = packed.Buffers(index)
+        assert buffer.Offset() == 0
+        if buffer.DataLength():
+            start = buffer._tab.Vector(buffer._tab.Offset(4))
+            assert start % 16 == 0
 
 
 def test_batch_size_changes_nothing(converted: tuple[torch.nn.Module, np.ndarray, bytes]) -> None:
