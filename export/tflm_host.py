@@ -119,8 +119,7 @@ def _last_words(answer: dict[str, str]) -> str:
 
 def _serve(questions: IO[bytes], answers: IO[bytes]) -> None:
     """Answer models on stdin, each after its length, with one line of JSON; C++ prints go to a file in between."""
-    from tflite_micro import runtime
-
+    runtime = _runtime()
     while header := questions.read(8):
         model = questions.read(struct.unpack("<Q", header)[0])
         with tempfile.TemporaryFile() as spoken:
@@ -133,7 +132,17 @@ def _serve(questions: IO[bytes], answers: IO[bytes]) -> None:
         answers.flush()
 
 
-def _load(runtime: object, model: bytes) -> str:
+def _runtime() -> object | None:
+    try:
+        from tflite_micro import runtime
+    except ImportError:
+        return None
+    return runtime  # type: ignore[no-any-return]
+
+
+def _load(runtime: object | None, model: bytes) -> str:
+    if runtime is None:
+        return "the package tflite-micro is not installed"
     try:
         interpreter = runtime.Interpreter.from_bytes(model, arena_size=max(1 << 20, 10 * len(model)))  # type: ignore[attr-defined]
         interpreter.print_allocations()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from export.tflm_host import TflmHost
+from export.tflm_host import TflmHost, _load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,3 +48,7 @@ def test_says_that_the_interpreter_stopped(student: bytes, monkeypatch: pytest.M
     process = TflmHost()
     with pytest.raises(ValueError, match=r"interpreter of this host stops on this model \(exit -?\d+\)"):
         process.arena(student)
+
+
+def test_says_that_the_package_is_missing(student: bytes) -> None:
+    assert _load(None, student) == "the package tflite-micro is not installed"

@@ -55,7 +55,8 @@ def cross_fitted_logits(
     """
     logits = np.empty((len(target), classes), np.float32)
     rows = np.flatnonzero(training)
-    logits[~training] = _fit_and_score(embeddings, target, rows, np.flatnonzero(~training), classes, seed)
+    if not training.all():
+        logits[~training] = _fit_and_score(embeddings, target, rows, np.flatnonzero(~training), classes, seed)
     splitter = StratifiedGroupKFold(min(FOLDS, len(np.unique(groups[rows]))), shuffle=True, random_state=seed)
     for fitted, held_out in splitter.split(rows, target[rows], groups[rows]):
         logits[rows[held_out]] = _fit_and_score(embeddings, target, rows[fitted], rows[held_out], classes, seed)
