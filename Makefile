@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-fast check bench-speed clean
+.PHONY: setup demo test test-fast check bench-speed bench-distillation bench-latency clean
 
 setup: $(READY)
 
@@ -29,7 +29,14 @@ check: $(READY)
 	$(RUN) -m mypy
 
 bench-speed: $(READY)
-	$(RUN) -m tests.benchmarks.framework_cost
+	$(RUN) -m tests.benchmarks.bench_framework
+	$(RUN) -m tests.benchmarks.bench_export
+
+bench-distillation: $(READY)
+	$(RUN) -m tests.benchmarks.bench_distillation
+
+bench-latency: $(READY)
+	$(RUN) -m tests.benchmarks.bench_latency
 
 clean:
 	rm -rf $(VENV) results build

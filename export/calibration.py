@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from export.board_log import BoardLog
     from export.memory_traffic import Placement
     from export.operators import Model
+    from export.work import Work
     from spaces.board import Board
 
 # One board repeats itself within a few percent; what it has shown also holds for other shapes of the same kernel less
@@ -72,14 +73,13 @@ def measured(
             'holds no operator times: no table of "Unique Tag", no lines such as CONV_2D took 12 microseconds'
         )
     works = steady_works(model, board, placement)
-    steps = [(operator.kind, _counts(work.kernel, work.counted, stall)) for operator, work, stall in works]
+    steps = [(operator.kind, _counts(work, stall)) for operator, work, stall in works]
     rows = _by_event(log, steps) if log.events else _by_tag(log, steps)
     return [replace(row, microseconds=row.microseconds / ticks_per_us) for row in rows]
 
 
-def _counts(kernel: str, counted: float, stall: float) -> dict[str, float]:
-    checks = 1.0 if kernel == "conv_general_checked" else 0.0
-    counts = {"overhead": 1.0, kernel: counted, "memory": stall, "heap_check": checks}
+def _counts(work: Work, stall: float) -> dict[str, float]:
+    counts = {"overhead": 1.0, work.kernel: work.counted, "memory": stall, "heap_check": float(work.heap_checks)}
     return {name: count for name, count in counts.items() if count}
 
 

@@ -86,17 +86,11 @@ def _general(operator: Operator, w: Window, epoch: Epoch, macs: int) -> Work:
     per_output = 63 + w.height * (22 + 6 * (registers // 2) + 3 * (registers % 2))
     counted = w.positions * w.out_channels * per_output + _filter_setup(operator, w, epoch)
     counted += 4.5 * w.batch * w.padded_input_bytes if w.padded or epoch in (Epoch.V121, Epoch.V123) else 0.0
-    kernel = "conv_general_checked" if epoch == Epoch.V123 else "conv_general"
+    checks = 1 if epoch == Epoch.V123 else 0
     if row % 16 == 0:
-        return Work(kernel, counted, macs, w.positions)
-    return Work(
-        kernel,
-        counted,
-        macs,
-        2 if sums_filter(operator) else 1,
-        16 * registers * w.height * w.out_channels,
-        w.positions,
-    )
+        return Work("conv_general", counted, macs, w.positions, heap_checks=checks)
+    copy_bytes, reads = 16 * registers * w.height * w.out_channels, 2 if sums_filter(operator) else 1
+    return Work("conv_general", counted, macs, reads, copy_bytes, w.positions, checks)
 
 
 def _filter_setup(operator: Operator, w: Window, epoch: Epoch) -> float:

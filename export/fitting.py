@@ -25,6 +25,8 @@ KNOWN_MODEL_LOG_SD = 0.08
 INFERRED_MODEL_LOG_SD = 0.15
 # Spread of one kernel between shapes, beyond what the fitted factor can be wrong by; met by 90 % of the left-out rows.
 SHAPE_LOG_SD = 0.10
+# What differs from one application to the next and no row of another can tell: how many blocks a heap holds.
+APPLICATION_LOG_SD = {"heap_check": 0.5}
 
 
 @final
@@ -88,10 +90,10 @@ def fit(pairs: Sequence[tuple[Row, Terms]], known: dict[str, Prior]) -> Constant
     found = least_squares(residuals, start, loss="soft_l1", f_scale=1.5)
     deviations = np.sqrt(np.diag(np.linalg.inv(found.jac.T @ found.jac)))
     fitted = {
-        name: Constant(float(np.exp(log)), _widened(float(sd)))
+        name: Constant(float(np.exp(log)), _widened(name, float(sd)))
         for name, log, sd in zip(names, found.x, deviations, strict=True)
     }
-    return Constants({n: fitted.get(n, Constant(p.value, _widened(p.log_sd))) for n, p in known.items()})
+    return Constants({n: fitted.get(n, Constant(p.value, _widened(n, p.log_sd))) for n, p in known.items()})
 
 
 def _row_log_sd(row: Row) -> float:
@@ -100,8 +102,8 @@ def _row_log_sd(row: Row) -> float:
     return ROW_LOG_SD[row.level]
 
 
-def _widened(log_sd: float) -> float:
-    return math.hypot(log_sd, SHAPE_LOG_SD)
+def _widened(name: str, log_sd: float) -> float:
+    return math.hypot(log_sd, SHAPE_LOG_SD, APPLICATION_LOG_SD.get(name, 0.0))
 
 
 def errors_of(pairs: Iterable[tuple[Row, Terms]], constants: Constants) -> list[Error]:

@@ -142,11 +142,11 @@ def _invoked(model: Model, graph: int, depth: int = 0) -> list[Operator]:
 
 
 def _latency(operator: Operator, work: Work, waited: float, fitted: Constants) -> OperatorLatency:
-    kernel = fitted.cycles("overhead") + fitted.cycles(work.kernel) * work.counted
-    if work.kernel == "conv_general_checked":
-        kernel += fitted.cycles("heap_check")
+    checks = fitted.cycles("heap_check") * work.heap_checks
+    kernel = fitted.cycles("overhead") + fitted.cycles(work.kernel) * work.counted + checks
     stall = fitted.cycles("memory") * waited
-    spread = math.hypot(fitted.log_sd(work.kernel) * kernel, fitted.log_sd("memory") * stall) / (kernel + stall)
+    parts = ((work.kernel, kernel - checks), ("heap_check", checks), ("memory", stall))
+    spread = math.hypot(*(fitted.log_sd(name) * cycles for name, cycles in parts)) / (kernel + stall)
     return OperatorLatency(operator, work, kernel, stall, spread)
 
 
@@ -154,13 +154,17 @@ def invoke_interval(rows: Sequence[OperatorLatency], board: Board, fitted: Const
     """Milliseconds of one Invoke; errors of calls to the same kernel go together, those of different kernels do not."""
     fitted = fitted or constants()
     total = sum(row.cycles for row in rows)
-    by_kernel: dict[str, float] = {}
+    parts: dict[str, float] = {}
     for row in rows:
-        by_kernel[row.work.kernel] = by_kernel.get(row.work.kernel, 0.0) + row.kernel_cycles
-    variance = sum((fitted.log_sd(kernel) * cycles / total) ** 2 for kernel, cycles in by_kernel.items())
-    variance += (fitted.log_sd("memory") * sum(row.stall_cycles for row in rows) / total) ** 2
-    variance += fitted.build_log_sd**2
-    return interval(total, math.sqrt(variance), board.cpu_mhz)
+        checks = fitted.cycles("heap_check") * row.work.heap_checks
+        for name, cycles in (
+            (row.work.kernel, row.kernel_cycles - checks),
+            ("heap_check", checks),
+            ("memory", row.stall_cycles),
+        ):
+            parts[name] = parts.get(name, 0.0) + cycles
+    variance = sum((fitted.log_sd(name) * cycles / total) ** 2 for name, cycles in parts.items())
+    return interval(total, math.sqrt(variance + fitted.build_log_sd**2), board.cpu_mhz)
 
 
 def interval(cycles: float, log_sd: float, cpu_mhz: int) -> Interval:

@@ -118,8 +118,8 @@ def _kernel_terms(row: Row) -> Terms:
     build = Build(Epoch.V123, convolutions_fall_back=True) if row.ansi else build_of(row.board)
     work = _plain(operator) if row.ansi else work_of(operator, build)
     counts = {"cold_call": 1.0, work.kernel: work.counted}
-    if work.kernel == "conv_general_checked":
-        counts["heap_check"] = 1.0
+    if work.heap_checks:
+        counts["heap_check"] = float(work.heap_checks)
     counts["memory"] = operator.output.size_bytes * miss_cycles(row.board, row.placement.arena)
     return Terms(counts)
 
@@ -138,7 +138,7 @@ def _model_terms(row: Row, models: Path) -> Terms:
     for operator, work, stall in steady_works(model, row.board, row.placement):
         if part and part not in (operator.kind, str(operator.index)):
             continue
-        checks = 1.0 if work.kernel == "conv_general_checked" else 0.0
+        checks = float(work.heap_checks)
         for name, count in (("overhead", 1.0), (work.kernel, work.counted), ("heap_check", checks), ("memory", stall)):
             if count:
                 counts[name] = counts.get(name, 0.0) + count

@@ -158,7 +158,7 @@ def _release_remarks(result: Profile) -> list[str]:
     if convolutions_fall_back(board):
         pair = f"esp-nn {board.esp_nn} with esp-tflite-micro {board.tflm}"
         lines.append(f"{pair} runs every CONV_2D in plain C by mistake; esp-tflite-micro 1.3.7 mends it")
-    checked = sum(row.work.kernel == "conv_general_checked" for row in result.rows)
+    checked = sum(row.work.heap_checks for row in result.rows)
     if checked:
         lines.append(f"esp-nn {board.esp_nn} checks the whole heap after {checked} of the convolutions; 1.2.7 does not")
     return lines

@@ -23,7 +23,7 @@ class Work:
 
     `counted` is its cycles from instruction counts or a plain rule, before the kernel's fitted factor and without cache
     misses. It streams its stored weights `weight_passes` times, and a copy of `copy_bytes` that it keeps in the arena
-    `copy_passes` times.
+    `copy_passes` times; `heap_checks` walks over the whole heap follow it.
     """
 
     kernel: str
@@ -32,6 +32,7 @@ class Work:
     weight_passes: float = 1.0
     copy_bytes: int = 0
     copy_passes: float = 0.0
+    heap_checks: int = 0
 
 
 @final

@@ -21,6 +21,10 @@ from trainables.recipe import Material, Request, recipe
 from trainables.trial import Assignment
 
 if TYPE_CHECKING:
+    from ray import tune
+    from ray.tune import Callback
+
+    from search.searcher import OptunaSearcher
     from spaces.board import Board
     from spaces.budget import Budget
 
@@ -236,31 +240,40 @@ def _fit(options: Options, results: Results, study: Any, assignment: Assignment,
         assignment.trials,
         missing,
     )
-    progress = Progress(
-        study, options.trials, [ceiling_of(name, options.budget.as_dict()) for name in study.metric_names]
-    )
-    tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(TrialActor, assignment=assignment, threads=1), {"cpu": 1}),
+    ceilings = [ceiling_of(name, options.budget.as_dict()) for name in study.metric_names]
+    progress = Progress(study, options.trials, ceilings)
+    actor = tune.with_parameters(TrialActor, assignment=assignment, threads=1)
+    tuner = tuner_for(actor, searcher, missing, cpus, results.folder, [progress])
+    with progress.shown():
+        tuner.fit()
+    if searcher.stopped_by is not None:
+        raise searcher.stopped_by
+
+
+def tuner_for(
+    actor: Any, searcher: OptunaSearcher, trials: int, cpus: int, folder: Path, callbacks: list[Callback]
+) -> tune.Tuner:
+    """Ray Tune as every search uses it: one CPU per trial, workers reused, nothing printed."""
+    from ray import tune
+
+    return tune.Tuner(
+        tune.with_resources(actor, {"cpu": 1}),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            num_samples=missing,
+            num_samples=trials,
             max_concurrent_trials=cpus,
             reuse_actors=True,
             trial_dirname_creator=trial_folder,
         ),
         run_config=tune.RunConfig(
             name="ray",
-            storage_path=str(results.folder),
+            storage_path=str(folder),
             verbose=0,
-            callbacks=[progress],
+            callbacks=callbacks,
             # A trial keeps its own checkpoint in its own folder.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
-    with progress.shown():
-        tuner.fit()
-    if searcher.stopped_by is not None:
-        raise searcher.stopped_by
 
 
 def trial_folder(trial: Any) -> str:

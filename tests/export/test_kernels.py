@@ -41,7 +41,7 @@ def test_releases_fall_into_epochs(release: str, epoch: Epoch) -> None:
         ("CONV_2D in=10x10x64 out=32 k=1x1 s=2x2", Epoch.V121, "conv_general"),
         ("CONV_2D in=10x10x3 out=32 k=3x3", Epoch.V11, "conv_general"),
         ("CONV_2D in=10x10x3 out=32 k=3x3", Epoch.V121, "conv_im2col"),
-        ("CONV_2D in=10x10x16 out=32 k=3x3", Epoch.V123, "conv_general_checked"),
+        ("CONV_2D in=10x10x16 out=32 k=3x3", Epoch.V123, "conv_general"),
         ("CONV_2D in=10x10x16 out=32 k=3x3", Epoch.V14, "conv_3x3_staged"),
         ("CONV_2D in=10x10x16 out=8 k=3x3", Epoch.V14, "conv_general"),
         ("DEPTHWISE_CONV_2D in=9x9x16 out=16 k=3x3 p=SAME", Epoch.V11, "depthwise_3x3"),
