@@ -163,6 +163,8 @@ def front_as_dict(front: Front) -> dict[str, Any]:
         "objectives": [[objective.name, objective.direction] for objective in run.objectives],
         "board": run.board,
         "budget": dict(run.budget),
+        "latency_margin": run.details.get("latency_margin"),
+        "calibration": run.details.get("calibration"),
         "members": [_member(row, run.objectives) for row in front.members],
     }
 

@@ -15,6 +15,7 @@ from spaces.narrowed import parameters, parse_narrowing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from export.calibration import Calibration
     from search.run import Options
     from spaces import RecipeSpace
 
@@ -83,6 +84,13 @@ def _parser(name: str, space: RecipeSpace) -> argparse.ArgumentParser:
     hardware.add_argument(
         "--budget", default="", help=f"ceilings, as in flash=512K,arena=200K,latency=50 (default: {space.BUDGET})"
     )
+    hardware.add_argument(
+        "--latency-margin",
+        type=float,
+        default=1.0,
+        help="what the latency ceiling is held against, from 0, the estimate, to 1, the interval's end (default: 1)",
+    )
+    hardware.add_argument("--calibration", type=Path, help="factors of your board, from python -m export calibrate")
     study = parser.add_argument_group("study")
     study.add_argument(
         "--results",
@@ -130,13 +138,24 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace) -> Option
         trials=given.trials,
         epochs=given.epochs,
         board=load_board(given.board),
-        budget=parse_budget(given.budget, space.BUDGET),
+        budget=parse_budget(given.budget, space.BUDGET, given.latency_margin),
+        calibration=_calibration(given),
         request=Request(given.data, given.word, given.task, given.split, given.teacher, given.seed),
         narrowing=parse_narrowing(given.set, given.range, parameters(space)),
         cpus=given.cpus,
         address=given.address,
         command=command_line(),
     )
+
+
+def _calibration(given: argparse.Namespace) -> Calibration | None:
+    if given.calibration is None:
+        return None
+    from export.calibration import load_calibration
+
+    calibration = load_calibration(given.calibration)
+    calibration.check(load_board(given.board))
+    return calibration
 
 
 def _run(name: str, space: RecipeSpace, given: argparse.Namespace) -> int:

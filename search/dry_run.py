@@ -32,9 +32,7 @@ def survey(options: Options, say: Callable[[str], None]) -> None:
     material = recipe(options.recipe).prepare(options.request)
     _say_check_list(material, say)
     with tempfile.TemporaryDirectory() as folder:
-        assignment = Assignment(
-            options.recipe, material, options.board, options.epochs, options.request.seed, Path(folder)
-        )
+        assignment = options.assignment(material, Path(folder))
         say(f"footprints of {POINTS} random candidates on {options.board.name}")
         points = _random_points(options, assignment)
         _say_space(options, points, say)

@@ -13,7 +13,7 @@ from spaces import recipe_space
 from spaces.narrowed import parameters
 from trainables.cache import content_key
 from trainables.recipe import recipe
-from trainables.trial import Assignment, candidate_of, run_trial
+from trainables.trial import candidate_of, run_trial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +29,7 @@ def run_one(options: Options, path: Path) -> str:
     results = open_results(options.results)
     material = recipe(options.recipe).prepare(options.request)
     folder = results.folder / "one" / content_key("one", params, describe(options, material)["data"], options.epochs)
-    assignment = Assignment(options.recipe, material, options.board, options.epochs, options.request.seed, folder)
-    return json.dumps(run_trial(assignment, 0, params), indent=2)
+    return json.dumps(run_trial(options.assignment(material, folder), 0, params), indent=2)
 
 
 def read_params(recipe_name: str, path: Path) -> dict[str, Scalar]:

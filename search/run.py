@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ray import tune
     from ray.tune import Callback
 
+    from export.calibration import Calibration
     from search.searcher import OptunaSearcher
     from spaces.board import Board
     from spaces.budget import Budget
@@ -41,7 +42,18 @@ VERSIONED = (
     "tflite-micro",
     "numpy",
 )
-MUST_MATCH = ("recipe", "data", "teacher", "board", "budget", "calibration", "epochs", "seed", "narrowing")
+MUST_MATCH = (
+    "recipe",
+    "data",
+    "teacher",
+    "board",
+    "budget",
+    "latency_margin",
+    "calibration",
+    "epochs",
+    "seed",
+    "narrowing",
+)
 
 
 @dataclass(frozen=True)
@@ -56,9 +68,15 @@ class Options:
     budget: Budget
     request: Request
     narrowing: Narrowing = field(default_factory=Narrowing)
+    calibration: Calibration | None = None
     cpus: int = 0
     address: str | None = None
     command: str = ""
+
+    def assignment(self, material: Material, trials: Path) -> Assignment:
+        """What every trial needs, with one folder per trial under `trials`."""
+        seed = self.request.seed
+        return Assignment(self.recipe, material, self.board, self.epochs, seed, trials, self.calibration)
 
 
 def search(options: Options, say: Callable[[str], None]) -> bool:
@@ -129,7 +147,8 @@ def describe(options: Options, material: Material) -> dict[str, Any]:
         "objectives": [[objective.name, objective.direction] for objective in space.OBJECTIVES],
         "board": asdict(options.board),
         "budget": options.budget.as_dict(),
-        "calibration": None,
+        "latency_margin": options.budget.latency_margin,
+        "calibration": asdict(options.calibration) if options.calibration else None,
         "epochs": options.epochs,
         "trials": options.trials,
         "seed": options.request.seed,
@@ -185,9 +204,7 @@ def _tune(options: Options, results: Results, material: Material, say: Callable[
     if missing <= 0:
         say(f"{results.folder} holds {counted(study)} finished trials already")
         return True
-    assignment = Assignment(
-        options.recipe, material, options.board, options.epochs, options.request.seed, results.folder / "trials"
-    )
+    assignment = options.assignment(material, results.folder / "trials")
     start_ray(options)
     # After Ray's start, which puts a handler of its own there: a job is stopped by SIGTERM and ends as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))

@@ -186,5 +186,5 @@ def nothing_fits(refused: list[Footprint], budget: Budget) -> str:
     return (
         f"--budget: none of {len(refused)} candidates in a row fits {budget}; the tightest ceiling is {tightest}="
         f"{budget.as_dict()[tightest]:g}; the smallest footprint seen takes flash {smallest.flash_bytes} B, "
-        f"arena {smallest.arena_bytes} B, decision {smallest.decision_ms:.1f} ms"
+        f"arena {smallest.arena_bytes} B, decision {budget.held_ms(smallest):.1f} ms"
     )

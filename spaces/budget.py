@@ -39,26 +39,36 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Budget:
-    """Ceilings; infinity where there is none. `latency_ms` bounds `decision_ms`."""
+    """Ceilings; infinity where there is none. `latency_ms` bounds `decision_ms`.
+
+    `latency_margin` says where in its interval a decision is held against the ceiling: 0 at the estimate, 1 at the
+    upper end.
+    """
 
     flash_bytes: float = math.inf
     arena_bytes: float = math.inf
     latency_ms: float = math.inf
+    latency_margin: float = 1.0
 
     def __post_init__(self) -> None:
-        for field, ceiling in asdict(self).items():
-            if not ceiling > 0:
-                raise ValueError(f"budget: {field} must be above 0, not {ceiling}")
+        for field in _KEYS.values():
+            if not getattr(self, field) > 0:
+                raise ValueError(f"budget: {field} must be above 0, not {getattr(self, field)}")
+        if not 0 <= self.latency_margin <= 1:
+            raise ValueError(f"--latency-margin: must lie within 0-1, not {self.latency_margin}")
 
     def overrun(self, footprint: Footprint) -> dict[str, float]:
         """Fraction over each finite ceiling: <= 0 fits, Optuna's own sign of a constraint."""
         used = {
             "flash_bytes": footprint.flash_bytes,
             "arena_bytes": footprint.arena_bytes,
-            "latency_ms": footprint.decision_ms,
+            "latency_ms": self.held_ms(footprint),
         }
-        ceilings = asdict(self)
-        return {key: used[key] / top - 1 for key, top in ceilings.items() if math.isfinite(top)}
+        return {key: used[key] / top - 1 for key, top in self.as_dict().items()}
+
+    def held_ms(self, footprint: Footprint) -> float:
+        """The milliseconds of a decision that are held against the ceiling."""
+        return footprint.decision_ms + self.latency_margin * (footprint.decision_high_ms - footprint.decision_ms)
 
     def fits(self, footprint: Footprint) -> bool:
         """Whether no ceiling is exceeded."""
@@ -66,7 +76,7 @@ class Budget:
 
     def as_dict(self) -> dict[str, float]:
         """The finite ceilings by field name."""
-        return {key: top for key, top in asdict(self).items() if math.isfinite(top)}
+        return {key: getattr(self, key) for key in _KEYS.values() if math.isfinite(getattr(self, key))}
 
     def __str__(self) -> str:
         parts = [
@@ -75,12 +85,12 @@ class Budget:
         return ",".join(parts) or "no ceilings"
 
 
-def parse_budget(text: str, default: Budget) -> Budget:
+def parse_budget(text: str, default: Budget, latency_margin: float = 1.0) -> Budget:
     """Read `flash=512K,arena=200K,latency=50` (bytes with K or M, milliseconds) over the default's ceilings.
 
     `latency=none` lifts a ceiling. A malformed or unknown part is a `ValueError` that says what is expected.
     """
-    ceilings: dict[str, float] = asdict(default)
+    ceilings: dict[str, float] = {**asdict(default), "latency_margin": latency_margin}
     for part in filter(None, text.replace(" ", "").split(",")):
         key, _, value = part.partition("=")
         if key not in _KEYS:

@@ -27,6 +27,7 @@ from trainables.students import build_student
 if TYPE_CHECKING:
     from torch import nn
 
+    from export.calibration import Calibration
     from spaces.board import Board
     from spaces.budget import Footprint
     from spaces.candidate import Candidate, Scalar
@@ -46,6 +47,7 @@ class Assignment:
     epochs: int
     seed: int
     trials: Path
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,15 @@ def footprint_of_untrained(assignment: Assignment, params: Mapping[str, Scalar])
 
     candidate = candidate_of(assignment.recipe, params)
     outputs = len(assignment.material.corpus.labels)
-    key = content_key("footprint", PROFILER_VERSION, candidate.architecture, asdict(assignment.board), outputs)
+    conditions = (PROFILER_VERSION, assignment.board, assignment.calibration, outputs)
+    key = content_key("footprint", candidate.architecture, *conditions)
     kept = cache_folder() / "footprints" / f"{key}.json"
     if kept.is_file():
         return Footprint(**json.loads(kept.read_text()))
     network = _with_distinct_weights(build_student(candidate.student, candidate.front_end, outputs))
     clips = np.random.default_rng(0).standard_normal((8, candidate.front_end.frames, candidate.front_end.mels, 1))
     model = int8_tflite(float_tflite(network, _input_shape(candidate)), clips.astype(np.float32))
-    footprint = footprint_of(model, assignment.board, candidate.front_end)
+    footprint = footprint_of(model, assignment.board, candidate.front_end, assignment.calibration)
     kept.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(kept, json.dumps(footprint.as_dict()))
     return footprint
@@ -110,7 +113,7 @@ def run_trial(
     prepared = time.perf_counter()
     taught = _taught(assignment, candidate, data, folder, on_epoch)
     scored = time.perf_counter()
-    footprint = footprint_of(taught.int8, assignment.board, candidate.front_end)
+    footprint = footprint_of(taught.int8, assignment.board, candidate.front_end, assignment.calibration)
     seconds = {
         "features": prepared - started,
         "training": sum(row["seconds"] for row in taught.progress.history),

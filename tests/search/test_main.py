@@ -101,6 +101,7 @@ def test_other_conditions_are_refused_by_name() -> None:
         "teacher": {"name": "t", "content_hash": "b"},
         "board": {"cpu_mhz": 240},
         "budget": {"flash_bytes": 1024.0},
+        "latency_margin": 1.0,
         "calibration": None,
         "epochs": 20,
         "seed": 0,

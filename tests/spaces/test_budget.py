@@ -27,6 +27,15 @@ def test_exactly_at_the_ceiling_fits() -> None:
     assert not Budget(999, 1000, 10).fits(footprint())
 
 
+def test_latency_is_held_at_the_upper_end_unless_told() -> None:
+    uncertain = Footprint(1, 1, 1, 8.0, 6.0, 12.0, 10.0, 20.0, "sram", "board", "1")
+    over = {margin: Budget(latency_ms=10, latency_margin=margin).overrun(uncertain) for margin in (0.0, 0.5, 1.0)}
+    assert over == {0.0: {"latency_ms": 0.0}, 0.5: {"latency_ms": 0.5}, 1.0: {"latency_ms": 1.0}}
+    assert Budget(latency_ms=10).latency_margin == 1.0
+    with pytest.raises(ValueError, match=r"--latency-margin: must lie within 0-1, not 1\.5"):
+        Budget(latency_margin=1.5)
+
+
 def test_infinite_ceilings_constrain_nothing() -> None:
     assert Budget().overrun(footprint()) == {}
 
