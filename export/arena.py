@@ -8,11 +8,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from export.operators import Model, Operator, Tensor
 
 ALIGNMENT = 16
 MAX_STEPS = 20_000
 MAX_BLOCKS = 3_000
+# How many of the largest blocks are tried as the one to do without.
+CANDIDATES = 12
 Scratch = Callable[["Operator"], tuple[int, ...]]
 
 
@@ -48,14 +52,36 @@ def head_bytes(blocks: tuple[Block, ...]) -> int:
     return max((block.end for block in blocks), default=0)
 
 
-def lowering(blocks: tuple[Block, ...]) -> tuple[Block, int] | None:
-    """The block at the peak whose absence lowers the head most, with the head that is left; None without blocks."""
-    alive = peak(blocks)[1]
-    if not alive:
+@final
+@dataclass(frozen=True)
+class Lowering:
+    """Blocks whose absence lowers the head most, and the head that is left without them."""
+
+    without: tuple[Block, ...]
+    head_bytes: int
+
+
+def lowering(blocks: tuple[Block, ...]) -> Lowering | None:
+    """The one change that lowers the head most; None where there are no blocks or nothing helps.
+
+    One block at the peak or below the head's top; where several steps reach the same height, so that no single block
+    helps, all blocks of one kind and size.
+    """
+    if not blocks:
         return None
-    left = {block: head_bytes(_place([(b, -1) for b in blocks if b != block])) for block in alive}
-    best = min(alive, key=lambda block: left[block])
-    return best, left[best]
+    top = max(blocks, key=lambda block: block.end)
+    near = {*peak(blocks)[1], *(block for block in blocks if block.overlaps(top))}
+    largest = sorted(near, key=lambda block: (-block.size_bytes, block.first, block.offset))[:CANDIDATES]
+    alike = dict.fromkeys((block.kind, block.size_bytes) for block in largest)
+    single = [(block,) for block in largest]
+    groups = [tuple(b for b in blocks if (b.kind, b.size_bytes) == key) for key in alike]
+    return _best(blocks, single) or _best(blocks, groups)
+
+
+def _best(blocks: tuple[Block, ...], changes: Sequence[tuple[Block, ...]]) -> Lowering | None:
+    tried = [Lowering(gone, head_bytes(_place([(b, -1) for b in blocks if b not in gone]))) for gone in changes]
+    best = min(tried, key=lambda change: change.head_bytes)
+    return best if best.head_bytes < head_bytes(blocks) else None
 
 
 def planning_bytes(model: Model, blocks: tuple[Block, ...]) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spaces.board import Board
     from spaces.front_end import FrontEnd
 
-PROFILER_VERSION = "5"
+PROFILER_VERSION = "6"
 # Flash that an ESP-IDF application of its own takes beside the model (bootloader, partition table, code).
 APPLICATION_FLASH_BYTES = 1 << 20
 
@@ -130,7 +130,8 @@ def profile(
     if calibration is not None:
         calibration.check(board)
     fitted = calibration.constants if calibration else None
-    choice, rows = _fastest(model, estimate, board, _placements(board, arena, weights), fitted)
+    alone = "as asked for" if arena and weights else "no other choice"
+    choice, rows = _fastest(model, estimate, board, _placements(board, arena, weights), fitted, alone)
     invoke = invoke_interval(rows, board, fitted)
     decision = decision_interval(invoke, front_end, board) if front_end else invoke
     host_bytes, refused = _on_this_host(tflite, refusals(model))
@@ -176,7 +177,12 @@ def _placements(board: Board, arena: Place | None, weights: Place | None) -> lis
 
 
 def _fastest(
-    model: Model, estimate: ArenaEstimate, board: Board, placements: list[Placement], fitted: Constants | None
+    model: Model,
+    estimate: ArenaEstimate,
+    board: Board,
+    placements: list[Placement],
+    fitted: Constants | None,
+    alone: str,
 ) -> tuple[Choice, tuple[OperatorLatency, ...]]:
     tried = []
     for placement in placements:
@@ -186,7 +192,7 @@ def _fastest(
     tried.sort(key=lambda t: t[:2])
     _, cycles, placement, rows, misfits = tried[0]
     rest = [f"{other} {_ms(c, board):.2f} ms{' (does not fit)' if bad else ''}" for bad, c, other, _, _ in tried[1:]]
-    reason = f"fastest that fits: {_ms(cycles, board):.2f} ms; {'; '.join(rest)}" if rest else "no other choice"
+    reason = f"fastest that fits: {_ms(cycles, board):.2f} ms; {'; '.join(rest)}" if rest else alone
     return Choice(placement, "nothing fits" if misfits else reason, misfits), rows
 
 
@@ -195,10 +201,10 @@ def _ms(cycles: float, board: Board) -> float:
 
 
 def _misfits(model: Model, estimate: ArenaEstimate, board: Board, placement: Placement) -> tuple[str, ...]:
-    """What the board has no room for in a placement."""
+    """What the board has no room for in a placement; the arena counts with its margin, as the firmware reserves it."""
     room = {"sram": board.sram_bytes, "psram": board.psram_bytes, "flash": board.flash_bytes - APPLICATION_FLASH_BYTES}
     held = {"sram": 0, "psram": 0, "flash": 0}
-    held[placement.arena] += estimate.total_bytes
+    held[placement.arena] += estimate.recommended_bytes
     held[placement.weights] += model.size_bytes
     held["flash"] = model.size_bytes
     return tuple(

@@ -51,7 +51,10 @@ class Quantization:
 @final
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor: `data` holds the bytes of a constant, and `dynamic` marks a shape that is open at run time."""
+    """One tensor: `data` holds the bytes of a constant, and `dynamic` marks a shape that is open at run time.
+
+    `outside` marks values that a buffer's offset and size place behind the flatbuffer, where TFLM does not look.
+    """
 
     index: int
     name: str
@@ -62,6 +65,7 @@ class Tensor:
     dynamic: bool
     quantization: Quantization | None
     data: bytes | memoryview | None = field(default=None, repr=False, compare=False)
+    outside: bool = False
 
     @property
     def constant(self) -> bool:
@@ -234,6 +238,7 @@ class _Reader:
             dynamic=min(shape, default=0) < 0 or min(signature[1:], default=0) < 0,
             quantization=self._quantization(table.Quantization()),
             data=data,
+            outside=data is not None and self._root.Buffers(table.Buffer()).Offset() > 1,
         )
 
     def _buffer(self, number: int, tensor: int) -> bytes | memoryview | None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _TITLES = ("#", "operator", "shape", "kernel", "MACs", "cycles", "ms", "%", "bytes")
 _LEFT = (1, 2, 3)
 _WIDEST_SHAPE = 28
+_PEAK_BLOCKS = 8
 _COMPARED = (
     ("flash, bytes", "flash_bytes"),
     ("arena, bytes", "arena_bytes"),
@@ -83,14 +84,14 @@ def summary(data: dict[str, Any], board: Board) -> list[tuple[str, str]]:
         ("placement", f"{data['placement']} ({data['placement_reason']})"),
         ("flash", f"{data['flash_bytes']:,} bytes"),
         ("arena", _arena(data)),
-        ("at the peak", "; ".join(f"{short(block['name'])} {block['bytes']:,}" for block in data["arena_peak"][:5])),
+        ("at the peak", _peak(data["arena_peak"])),
         ("lower it", _lower(data["arena_lowering"])),
         ("one Invoke", _interval(data["latency_ms"], data["latency_low_ms"], data["latency_high_ms"])),
         *_decision(data),
         ("energy", f"{data['energy_mj']:.2f} mJ a decision{_current(data)}; rests on {ORIGIN}"),
         *(("remark", line) for line in data["remarks"]),
         ("TFLM", "runs" if data["runs"] else "does not run: " + "; ".join(data["refusals"])),
-        ("verdict", "fits" if data["fits"] else "does not fit: " + "; ".join(data["misfits"])),
+        ("verdict", _verdict(data)),
     ]
     return [(name, text) for name, text in pairs if text]
 
@@ -110,15 +111,30 @@ def _board(board: Board) -> str:
 def _arena(data: dict[str, Any]) -> str:
     return (
         f"{data['arena_bytes']:,} bytes: head {data['arena_head_bytes']:,} + tail {data['arena_tail_bytes']:,}, "
-        f"largest scratch {data['arena_scratch_bytes']:,}; set aside {data['arena_recommended_bytes']:,}; "
-        f"this host uses {data['host_arena_bytes']:,}"
+        f"largest scratch {data['arena_scratch_bytes']:,}; set aside {data['arena_recommended_bytes']:,} "
+        f"({data['arena_recommended_bytes'] - data['arena_bytes']:,} over)"
+        + (f"; this host uses {data['host_arena_bytes']:,}" if data["host_arena_bytes"] else "")
     )
 
 
+def _peak(blocks: list[dict[str, Any]]) -> str:
+    shown, rest = blocks[:_PEAK_BLOCKS], blocks[_PEAK_BLOCKS:]
+    parts = [f"{short(block['name'])} {block['bytes']:,}" for block in shown]
+    return "; ".join([*parts, *([f"{len(rest)} more {sum(b['bytes'] for b in rest):,}"] if rest else [])])
+
+
 def _lower(change: dict[str, Any] | None) -> str:
-    if change is None or change["saves_bytes"] <= 0:
+    if change is None:
         return ""
-    return f"without {short(change['without'])} ({change['kind']}) the head is {change['saves_bytes']:,} bytes lower"
+    alike = f" and the {change['buffers'] - 1} more of its kind and size" if change["buffers"] > 1 else ""
+    return (
+        f"without {short(change['without'])} ({change['kind']}){alike} the head is {change['saves_bytes']:,} bytes lower"
+    )
+
+
+def _verdict(data: dict[str, Any]) -> str:
+    room = "fits" if data["fits"] else "does not fit: " + "; ".join(data["misfits"])
+    return room if data["runs"] else f"does not run; for its memory: {room}"
 
 
 def _interval(ms: float, low: float, high: float) -> str:

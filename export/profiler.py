@@ -168,8 +168,9 @@ def _lowering(result: Profile) -> dict[str, Any] | None:
     found = lowering(result.arena.blocks)
     if found is None:
         return None
-    block, left = found
-    return {"without": block.name, "kind": block.kind, "saves_bytes": result.arena.head_bytes - left}
+    block, left = found.without[0], found.head_bytes
+    saved = result.arena.head_bytes - left
+    return {"without": block.name, "kind": block.kind, "buffers": len(found.without), "saves_bytes": saved}
 
 
 def _shape(tensors: Sequence[Tensor]) -> str:

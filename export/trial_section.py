@@ -91,7 +91,7 @@ def _figures(member: Member) -> Element:
         ["score, INT8", figures.score(member.metrics.get("score_int8")), ""],
         ["score, float", figures.score(member.metrics.get("score_float")), ""],
     ]
-    return _titled("Figures", plain_table(["", "validation", "test (reported only)"], [*scores, *rows]))
+    return _titled("Figures", plain_table(["", "validation", "test"], [*scores, *rows]))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

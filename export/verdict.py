@@ -32,7 +32,21 @@ _MOVES = frozenset(("QUANTIZE", "DEQUANTIZE", "CAST", "SHAPE", "RESHAPE", "VAR_H
 
 def refusals(model: Model) -> list[str]:
     """Why TFLM does not run it, one line for each operator, type or shape; empty where it runs."""
-    return [line for graph in model.graphs for operator in graph.operators for line in _refused(operator)]
+    operators = [operator for graph in model.graphs for operator in graph.operators]
+    return [*_outside(operators), *(line for operator in operators for line in _refused(operator))]
+
+
+def _outside(operators: list[Operator]) -> Iterator[str]:
+    """One line for all values that a file keeps behind its flatbuffer: TFLM computes on garbage and says nothing."""
+    found = [(operator, t) for operator in operators for t in operator.constant_inputs if t.outside]
+    if found:
+        operator, tensor = found[0]
+        more = f" and those of {len(found) - 1} more" if len(found) > 1 else ""
+        yield (
+            f"operator {operator.index} {operator.kind}: the values of tensor {tensor.name!r}{more} lie behind the "
+            "flatbuffer (buffer offset and size), where TFLM reads an empty buffer and computes on garbage; rewrite "
+            "the file with export.flatbuffer.for_microcontrollers, whose arena and latency these are"
+        )
 
 
 def _refused(operator: Operator) -> Iterator[str]:

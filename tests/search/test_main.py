@@ -35,6 +35,8 @@ def test_unknown_board_lists_those_there_are(capsys: pytest.CaptureFixture[str])
     ("arguments", "message"),
     [
         (["--budget", "ram=3"], "'ram' is no ceiling"),
+        (["--latency-margin", "2"], "--latency-margin: must lie within 0-1, not 2.0"),
+        (["--calibration", "nowhere.toml"], "nowhere.toml: cannot be read: No such file or directory"),
         (["--trials", "0"], "--trials: must be at least 1, not 0"),
         (["--epochs", "0"], "--epochs: must be at least 1, not 0"),
         (["--set", "width=3"], "parameter 'width' is unknown"),

@@ -15,6 +15,8 @@ from optuna.distributions import CategoricalDistribution
 from tflite_micro import runtime
 
 import spaces
+from export.calibration import Measured, calibrate
+from export.latency import constants
 from export.tflite import Int8Model
 from spaces.board import load_board
 from spaces.candidate import Scalar
@@ -123,6 +125,17 @@ def test_a_known_footprint_is_not_worked_out_again(
     slower = replace(assignment, board=replace(assignment.board, cpu_mhz=160))
     with pytest.raises(TypeError):
         footprint_of_untrained(slower, params)
+
+
+def test_a_calibration_reaches_the_footprint(speech_folder: Path, tmp_path: Path) -> None:
+    assignment, params = assignment_of("wakeword", speech_folder, tmp_path), point("wakeword", "ds_cnn", seed=2)
+    counts = {"default": 1e6}
+    predicted = Measured("log", 1.0, counts).predicted(constants(), assignment.board.cpu_mhz)
+    calibration = calibrate([Measured("log", 2 * predicted, counts)], assignment.board)
+    before = footprint_of_untrained(assignment, params)
+    after = footprint_of_untrained(replace(assignment, calibration=calibration), params)
+    assert after.latency_ms == pytest.approx(2 * before.latency_ms, rel=0.02)
+    assert after.arena_bytes == before.arena_bytes
 
 
 def test_the_same_seed_gives_the_same_trial(speech_folder: Path, tmp_path: Path) -> None:
