@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-fast check bench-speed bench-distillation bench-latency clean
+.PHONY: setup demo test test-fast check bench-speed bench-distillation bench-latency fit-latency clean
 
 setup: $(READY)
 
@@ -37,6 +37,9 @@ bench-distillation: $(READY)
 
 bench-latency: $(READY)
 	$(RUN) -m tests.benchmarks.bench_latency
+
+fit-latency: $(READY)
+	$(RUN) -m tests.benchmarks.bench_latency --fit
 
 clean:
 	rm -rf $(VENV) results build

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 ALIGNMENT = 16
 MAX_STEPS = 20_000
 MAX_BLOCKS = 3_000
-# How many of the largest blocks are tried as the one to do without.
+# How many of the largest blocks are tried as the one to do without; fewer where placing them all takes long.
 CANDIDATES = 12
+CANDIDATE_BLOCKS = 3_000
 Scratch = Callable[["Operator"], tuple[int, ...]]
 
 
@@ -71,7 +72,8 @@ def lowering(blocks: tuple[Block, ...]) -> Lowering | None:
         return None
     top = max(blocks, key=lambda block: block.end)
     near = {*peak(blocks)[1], *(block for block in blocks if block.overlaps(top))}
-    largest = sorted(near, key=lambda block: (-block.size_bytes, block.first, block.offset))[:CANDIDATES]
+    largest = sorted(near, key=lambda block: (-block.size_bytes, block.first, block.offset))
+    largest = largest[: max(1, min(CANDIDATES, CANDIDATE_BLOCKS // len(blocks)))]
     alike = dict.fromkeys((block.kind, block.size_bytes) for block in largest)
     single = [(block,) for block in largest]
     groups = [tuple(b for b in blocks if (b.kind, b.size_bytes) == key) for key in alike]

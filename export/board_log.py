@@ -8,7 +8,11 @@ from statistics import median
 from typing import final
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_PREFIX = re.compile(r"^(?:\[[\d:. -]+\]\s*)?(?:[IWEDV] \([\d:.]+\) [^:]{1,40}: )?")
+# The clock of a monitor, ESPHome's level and tag, ESP-IDF's level, time and tag.
+_PREFIX = re.compile(
+    r"^(?:\[[\d:. -]+\]\s*|(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d(?:[.,]\d+)?\s*(?:->|>|\|)?\s*)?"
+    r"(?:\[[A-Z]\]\[[^\]]{1,40}\]:\s*)?(?:[IWEDV] \([\d:.]+\) [^:]{1,40}: )?"
+)
 _HEADER = re.compile(r'"Unique Tag"\s*,\s*"Total (microseconds|ticks)')
 _TAG = re.compile(r'^"?([A-Z][A-Z0-9_]*)"?\s*,\s*(\d+)$')
 _TOTAL = re.compile(r'^"?total number of (?:ticks|microseconds)"?\s*,\s*(\d+)', re.IGNORECASE)

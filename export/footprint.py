@@ -13,8 +13,8 @@ from export.operators import Model, read_model
 from export.persistent import Tail, tail_of
 from export.releases import epoch_of
 from export.scratch import scratch_bytes
-from export.tflm_host import TFLM
-from export.verdict import refusals
+from export.tflm_host import TFLM, StoppedError
+from export.verdict import refusals, stopping_operator
 from spaces.budget import Footprint
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def profile(
     choice, rows = _fastest(model, estimate, board, _placements(board, arena, weights), fitted, alone)
     invoke = invoke_interval(rows, board, fitted)
     decision = decision_interval(invoke, front_end, board) if front_end else invoke
-    host_bytes, refused = _on_this_host(tflite, refusals(model))
+    host_bytes, refused = _on_this_host(model, tflite, refusals(model))
     footprint = Footprint(
         flash_bytes=model.size_bytes,
         arena_bytes=estimate.total_bytes,
@@ -151,14 +151,25 @@ def profile(
     return Profile(footprint, model, estimate, rows, choice, board, tuple(refused))
 
 
-def _on_this_host(tflite: bytes, refused: list[str]) -> tuple[int, list[str]]:
+def _on_this_host(model: Model, tflite: bytes, refused: list[str]) -> tuple[int, list[str]]:
     """Arena of the host's interpreter, 0 where TFLM does not run the model, with the reasons."""
     if refused:
         return 0, refused
     try:
         return TFLM.arena(tflite).total_bytes, []
+    except StoppedError as error:
+        found = stopping_operator(model, tflite, _loads)
+        shapes = " ".join(f"{t.dtype} {list(t.shape)}" for t in (*found.data_inputs, *found.outputs)) if found else ""
+        return 0, [f"operator {found.index} {found.kind} ({shapes}): {error}" if found else str(error)]
     except ValueError as error:
         return 0, [str(error)]
+
+
+def _loads(tflite: bytes) -> bool:
+    try:
+        return TFLM.arena(tflite).total_bytes > 0
+    except ValueError:
+        return False
 
 
 def arena_estimate(model: Model, board: Board) -> ArenaEstimate:

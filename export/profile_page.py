@@ -20,9 +20,11 @@ _COLOURS = {"tensor": "#4c78a8", "scratch": "#f58518"}
 _WAITING = "#e45756"
 _FIELDS = ("index", "operator", "shape", "kernel", "macs", "cycles", "ms", "low_ms", "high_ms", "weight_bytes")
 _STYLE = (
-    "body{font:15px sans-serif;margin:2em auto;max-width:66em;padding:0 1em}td,th{padding:.15em .7em;text-align:right}"
+    "body{font:15px sans-serif;margin:2em auto;max-width:72em;padding:0 1em}td,th{padding:.15em .7em;text-align:right}"
     "table.rows td:nth-child(-n+4),table.rows th:nth-child(-n+4),table.facts td{text-align:left}"
-    "table{border-collapse:collapse}th{border-bottom:1px solid}svg{max-width:100%;height:auto}text{font-size:12px}"
+    "table{border-collapse:collapse}th{border-bottom:1px solid}td{vertical-align:top}"
+    "table.facts td:first-child{white-space:nowrap}div{overflow-x:auto}"
+    "svg{width:100%;min-width:640px;height:auto}text{font-size:12px}"
 )
 
 
@@ -34,12 +36,14 @@ def page(data: dict[str, Any], result: Profile, title: str) -> str:
         tag("h1", title),
         tag("table", *facts, class_="facts"),
         tag("h2", "Arena over time"),
-        memory_plot(result.arena.blocks),
+        tag("div", memory_plot(result.arena.blocks)),
         tag("h2", "Time by operator"),
-        time_plot(data["operators"]),
-        _rows(data["operators"]),
+        tag("p", "Blue: the kernel. Red: it waits for memory. Line: 90 % interval."),
+        tag("div", time_plot(data["operators"])),
+        tag("div", _rows(data["operators"])),
     )
-    head = tag("head", tag("meta", charset="utf-8"), tag("title", title), tag("style", _STYLE))
+    phone = tag("meta", name="viewport", content="width=device-width, initial-scale=1")
+    head = tag("head", tag("meta", charset="utf-8"), phone, tag("title", title), tag("style", _STYLE))
     return f"<!doctype html>\n{html(tag('html', head, body, lang='en'))}\n"
 
 
@@ -98,7 +102,7 @@ def _bar(row: dict[str, Any], y: float, scale: float) -> list[Element]:
         _part(f"kernel {kernel:.3f} ms", NAMES, y, scale * kernel, _COLOURS["tensor"]),
         _part(f"waits for memory {waits:.3f} ms", NAMES + scale * kernel, y, scale * waits, _WAITING),
         tag("line", x1=NAMES + scale * row["low_ms"], x2=end, y1=y + 8, y2=y + 8, stroke="#333"),
-        tag("text", f"{row['ms']:.2f} ms", x=end + 5, y=y + 12),
+        tag("text", f"{row['ms']:.{2 if row['ms'] >= 1 else 3}f} ms", x=end + 5, y=y + 12),
     ]
 
 

@@ -84,7 +84,7 @@ def summary(data: dict[str, Any], board: Board) -> list[tuple[str, str]]:
         ("placement", f"{data['placement']} ({data['placement_reason']})"),
         ("flash", f"{data['flash_bytes']:,} bytes"),
         ("arena", _arena(data)),
-        ("at the peak", _peak(data["arena_peak"])),
+        ("at the peak", _peak(data["arena_peak"], data["arena_head_bytes"])),
         ("lower it", _lower(data["arena_lowering"])),
         ("one Invoke", _interval(data["latency_ms"], data["latency_low_ms"], data["latency_high_ms"])),
         *_decision(data),
@@ -117,19 +117,21 @@ def _arena(data: dict[str, Any]) -> str:
     )
 
 
-def _peak(blocks: list[dict[str, Any]]) -> str:
+def _peak(blocks: list[dict[str, Any]], head_bytes: int) -> str:
+    """The blocks alive where most bytes are, largest first, and what the planner leaves unused between them."""
     shown, rest = blocks[:_PEAK_BLOCKS], blocks[_PEAK_BLOCKS:]
     parts = [f"{short(block['name'])} {block['bytes']:,}" for block in shown]
-    return "; ".join([*parts, *([f"{len(rest)} more {sum(b['bytes'] for b in rest):,}"] if rest else [])])
+    gaps = head_bytes - sum(block["bytes"] for block in blocks)
+    tail = [f"{len(rest)} more {sum(b['bytes'] for b in rest):,}"] if rest else []
+    return "; ".join([*parts, *tail, *([f"gaps {gaps:,}"] if gaps else [])])
 
 
 def _lower(change: dict[str, Any] | None) -> str:
     if change is None:
         return ""
     alike = f" and the {change['buffers'] - 1} more of its kind and size" if change["buffers"] > 1 else ""
-    return (
-        f"without {short(change['without'])} ({change['kind']}){alike} the head is {change['saves_bytes']:,} bytes lower"
-    )
+    block = f"{short(change['without'])} ({change['kind']})"
+    return f"without {block}{alike} the head is {change['saves_bytes']:,} bytes lower"
 
 
 def _verdict(data: dict[str, Any]) -> str:

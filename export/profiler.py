@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +27,17 @@ if TYPE_CHECKING:
     from export.latency import OperatorLatency
     from export.operators import Tensor
 
+_POSITIVE = ("sample_rate_hz", "clip_seconds", "window_samples", "hop_samples", "n_fft", "mels", "decision_seconds")
+
 
 def main(argv: list[str]) -> int:
     """Run the command; 0 when it printed a profile, 2 for bad input."""
     arguments = _parser().parse_args(argv)
     try:
-        print(_output(arguments))
+        print(_output(arguments), flush=True)
+    except BrokenPipeError:
+        # A reader such as `head` has seen enough; nothing may be flushed to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -100,9 +106,13 @@ def _front_end(choice: str, model: Path) -> FrontEnd | None:
         return FrontEnd()
     path = beside if choice == "auto" else Path(choice)
     try:
-        return FrontEnd(**json.loads(read_file(path))["front_end"])
-    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError):
-        raise ValueError(f"{path}: holds no front_end with the fields of FrontEnd") from None
+        values = json.loads(read_file(path))["front_end"]
+        wrong = [name for name, value in values.items() if type(value) not in (int, float) or not math.isfinite(value)]
+        if wrong or not all(values.get(name, 1) > 0 for name in _POSITIVE):
+            raise TypeError
+        return FrontEnd(**values)
+    except (KeyError, TypeError, AttributeError, ArithmeticError, json.JSONDecodeError, UnicodeDecodeError):
+        raise ValueError(f"{path}: holds no front_end with the fields of FrontEnd, all numbers") from None
 
 
 def as_json(result: Profile, front_end: FrontEnd | None) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def read_run(results: Results) -> Run:
         raise ValueError(f"results: folder {results.folder} does not exist")
     if not results.run_json.is_file():
         raise ValueError(f"results: {results.folder} is not a results folder: it holds no {results.run_json.name}")
-    details = _read_object(results.run_json)
+    details = read_object(results.run_json)
     schema = details.get("schema")
     if schema != RUN_SCHEMA:
         raise ValueError(f"results: {results.run_json} has schema {schema!r}; this version reads {RUN_SCHEMA}")
@@ -196,7 +196,7 @@ def require_trained(study: Study) -> None:
 
 def read_metrics(results: Results, number: int) -> dict[str, Any]:
     """metrics.json of a trained trial; an unreadable one is a `ValueError` that names the file."""
-    return _read_object(results.trial(number) / "metrics.json")
+    return read_object(results.trial(number) / "metrics.json")
 
 
 def read_evaluation(results: Results, number: int) -> list[dict[str, Any]]:
@@ -228,7 +228,8 @@ def _read_json(path: Path) -> Any:
         raise ValueError(f"{path} is not JSON: {error}") from error
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON file that holds an object; anything else is a `ValueError` that names it."""
     content = _read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold a JSON object")
@@ -300,7 +301,7 @@ def _contradiction(folder: Path, row: TrialRow) -> str:
     with (folder / TFLITE).open("rb") as file:
         if file.read(8)[4:] != _TFLITE_IDENTIFIER:
             return f"{TFLITE} is not a .tflite"
-    metrics = _read_object(folder / "metrics.json")
+    metrics = read_object(folder / "metrics.json")
     if metrics.get("number") != row.number:
         return f"metrics.json is of trial {metrics.get('number')}"
     expected = metrics.get("tflite_sha256")

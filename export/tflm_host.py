@@ -36,6 +36,11 @@ class HostArena:
 
 
 @final
+class StoppedError(ValueError):
+    """The interpreter ended its process on a model."""
+
+
+@final
 class TflmHost:
     """A child process that loads models and reports their arena; it is started at the first question.
 
@@ -59,7 +64,7 @@ class TflmHost:
             answer = _ask(child, tflite)
             if answer is None:
                 code = self._dropped()
-                raise ValueError(f"the TFLM interpreter of this host stops on this model (exit {code})")
+                raise StoppedError(f"the TFLM interpreter of this host stops on this model (exit {code})")
         found = {part: int(size) for part, size in _LINE.findall(answer["text"])}
         if answer["error"] or "head" not in found:
             raise ValueError(f"the TFLM interpreter of this host refuses this model: {_last_words(answer)}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
+
+from ai_edge_litert import schema_py_generated as schema
 
 from export.geometry import CONVOLUTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from export.operators import Model, Operator, Tensor
 
@@ -26,6 +29,15 @@ BUILTIN = frozenset(
     """.split()  # noqa: SIM905 - a list of words reads better than quotes
 )
 TYPES = frozenset(("float32", "int8", "int16", "int32", "int64", "uint8", "uint32", "bool", "int4", "resource"))
+# What these kernels compute; with other types they pass AllocateTensors and fail at Invoke (tried with the tflite-micro
+# wheel's interpreter).
+_COMPUTED = {
+    **dict.fromkeys(("COS", "FLOOR", "LOG", "NEG", "SIN", "SQRT", "SQUARE", "FLOOR_DIV", "FLOOR_MOD"), ("float32",)),
+    **dict.fromkeys(("DIV", "ELU", "HARD_SWISH", "LOG_SOFTMAX"), ("float32", "int8")),
+    **dict.fromkeys(("EQUAL", "NOT_EQUAL"), ("bool", "float32", "int8", "int32", "int64")),
+    **dict.fromkeys(("LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"), ("float32", "int8", "int32", "int64")),
+    "ZEROS_LIKE": ("float32", "int8", "int32", "int64"),
+}
 _HYBRID = (*CONVOLUTIONS, "TRANSPOSE_CONV", "FULLY_CONNECTED")
 _MOVES = frozenset(("QUANTIZE", "DEQUANTIZE", "CAST", "SHAPE", "RESHAPE", "VAR_HANDLE"))
 
@@ -45,7 +57,7 @@ def _outside(operators: list[Operator]) -> Iterator[str]:
         yield (
             f"operator {operator.index} {operator.kind}: the values of tensor {tensor.name!r}{more} lie behind the "
             "flatbuffer (buffer offset and size), where TFLM reads an empty buffer and computes on garbage; rewrite "
-            "the file with export.flatbuffer.for_microcontrollers, whose arena and latency these are"
+            "the file with export.flatbuffer.for_microcontrollers (arena and latency given here are those it will have)"
         )
 
 
@@ -66,8 +78,36 @@ def _refused(operator: Operator) -> Iterator[str]:
     hybrid = operator.kind in _HYBRID and data is not None and data.dtype == "float32"
     if hybrid and weights is not None and weights.dtype in ("int8", "int4"):
         yield f"{where}: float activations with {weights.dtype} weights; quantize the activations too"
+    computed = _COMPUTED.get(operator.kind)
+    if computed and data is not None and data.dtype in TYPES and data.dtype not in computed:
+        yield f"{where}: {data.dtype} data; TFLM's kernel computes {', '.join(computed)} only"
     if operator.kind == "L2_POOL_2D" and data is not None and data.dtype != "float32":
         yield f"{where}: TFLM's kernel takes float32 only"
+
+
+def stopping_operator(model: Model, tflite: bytes, loads: Callable[[bytes], bool]) -> Operator | None:
+    """The first operator with which an interpreter does not load the model; None where no part of it fails.
+
+    `loads` tells whether a .tflite loads; it is asked for the first 1, 2, ... operators by halving.
+    """
+    operators = model.main.operators
+    good, bad = 0, len(operators)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if loads(_first_operators(model, tflite, middle)) else (good, middle)
+    return None if bad == len(operators) and loads(_first_operators(model, tflite, bad)) else operators[bad - 1]
+
+
+def _first_operators(model: Model, tflite: bytes, count: int) -> bytes:
+    """The file with fewer operators and the last one's output as the graph's, changed in place."""
+    ends = [t.index for operator in model.main.operators[:count] for t in operator.outputs]
+    graph = schema.Model.GetRootAs(tflite, 0).Subgraphs(0)
+    outputs, operators = (graph._tab.Vector(graph._tab.Offset(field)) for field in (8, 10))
+    changed = bytearray(tflite)
+    struct.pack_into("<I", changed, operators - 4, count)
+    if ends and graph.OutputsLength():
+        struct.pack_into("<Ii", changed, outputs - 4, 1, ends[-1])
+    return bytes(changed)
 
 
 def remarks(model: Model) -> list[str]:

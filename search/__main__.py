@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ TRIALS = 24
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0 done, 1 failed, 2 bad input, 3 interrupted with what was finished exported."""
+    """Exit code 0 done, 1 failed, 2 bad input, 3 partial: interrupted, with what was finished exported."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     if arguments[:1] == ["data"]:
@@ -36,10 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE
     try:
         space = spaces.recipe_space(arguments[0])
-        return _run(arguments[0], space, _parser(arguments[0], space).parse_args(arguments[1:]))
+        given = _parser(arguments[0], space, arguments).parse_args(arguments[1:])
+        return _run(_options(arguments[0], space, given, arguments), given)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted before anything was trained", file=sys.stderr)
+        return PARTIAL
 
 
 def _overview() -> str:
@@ -50,12 +55,12 @@ def _overview() -> str:
     return "\n".join(lines)
 
 
-def _parser(name: str, space: RecipeSpace) -> argparse.ArgumentParser:
+def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m search {name}",
         description=f"{space.SUMMARY}. Objectives: "
         + ", ".join(f"{objective.name} ({objective.direction})" for objective in space.OBJECTIVES),
-        epilog=_space_text(space) if {"-h", "--help"} & set(sys.argv) else None,
+        epilog=_space_text(space) if {"-h", "--help"} & set(arguments) else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     data = parser.add_argument_group("data")
@@ -125,13 +130,13 @@ def _domain(distribution: object) -> str:
     return f"{low:g} to {high:g}" + (", logarithmic" if getattr(distribution, "log", False) else "")
 
 
-def _options(name: str, space: RecipeSpace, given: argparse.Namespace) -> Options:
-    from search.run import Options, command_line
+def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments: Sequence[str]) -> Options:
+    from search.run import Options
     from trainables.recipe import Request
 
-    for option in ("trials", "epochs"):
-        if getattr(given, option) < 1:
-            raise ValueError(f"--{option}: must be at least 1, not {getattr(given, option)}")
+    for option, least in (("trials", 1), ("epochs", 1), ("seed", 0), ("cpus", 0)):
+        if getattr(given, option) < least:
+            raise ValueError(f"--{option}: must be at least {least}, not {getattr(given, option)}")
     return Options(
         recipe=name,
         results=given.results,
@@ -144,7 +149,7 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace) -> Option
         narrowing=parse_narrowing(given.set, given.range, parameters(space)),
         cpus=given.cpus,
         address=given.address,
-        command=command_line(),
+        command="python -m search " + shlex.join(arguments),
     )
 
 
@@ -158,8 +163,7 @@ def _calibration(given: argparse.Namespace) -> Calibration | None:
     return calibration
 
 
-def _run(name: str, space: RecipeSpace, given: argparse.Namespace) -> int:
-    options = _options(name, space, given)
+def _run(options: Options, given: argparse.Namespace) -> int:
     if given.dry_run:
         from search.dry_run import survey
 
@@ -176,14 +180,17 @@ def _run(name: str, space: RecipeSpace, given: argparse.Namespace) -> int:
 def _search(options: Options) -> int:
     from search.run import search
 
-    try:
-        complete = search(options, print)
-    except KeyboardInterrupt:
-        complete = False
-    from export.__main__ import main as export
+    ended = search(options, print)
+    if ended.trained:
+        from export.__main__ import main as export
 
-    code = export([str(options.results)])
-    return code or (DONE if complete else PARTIAL)
+        code = export([str(options.results)])
+        return code or (DONE if ended.complete else PARTIAL)
+    if ended.first_failure is not None:
+        print(f"failed: no trial was trained; the first one failed with: {ended.first_failure}", file=sys.stderr)
+        return FAILED
+    print("interrupted before a trial was trained", file=sys.stderr)
+    return PARTIAL
 
 
 if __name__ == "__main__":

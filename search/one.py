@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from search.run import describe, open_results
+from search.run import open_results
 from spaces import recipe_space
-from spaces.narrowed import parameters
+from spaces.narrowed import Narrowing, parameters
 from trainables.cache import content_key
 from trainables.recipe import recipe
 from trainables.trial import candidate_of, run_trial
@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 
 def run_one(options: Options, path: Path) -> str:
     """Train the point in `path` and return its metrics as JSON; its folder is named by its parameters."""
+    if options.narrowing != Narrowing():
+        raise ValueError("--one: the point says it all; leave out --set and --range")
     params = read_params(options.recipe, path)
-    torch.set_num_threads(options.cpus or torch.get_num_threads())
+    torch.set_num_threads(options.cpus or 1)
     results = open_results(options.results)
     material = recipe(options.recipe).prepare(options.request)
-    folder = results.folder / "one" / content_key("one", params, describe(options, material)["data"], options.epochs)
+    conditions = (material.data["content_hash"], material.teacher["content_hash"], options.epochs, options.request.seed)
+    folder = results.folder / "one" / content_key("one", params, conditions, options.board, options.calibration)
     return json.dumps(run_trial(options.assignment(material, folder), 0, params), indent=2)
 
 

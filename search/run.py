@@ -7,20 +7,21 @@ import logging
 import os
 import platform
 import signal
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.results import Results, write_atomically
+from export.footprint import PROFILER_VERSION
+from export.results import Results, read_object, write_atomically
 from spaces import recipe_space
 from spaces.narrowed import Narrowing
 from trainables.recipe import Material, Request, recipe
 from trainables.trial import Assignment
 
 if TYPE_CHECKING:
+    import optuna
     from ray import tune
     from ray.tune import Callback
 
@@ -50,6 +51,7 @@ MUST_MATCH = (
     "budget",
     "latency_margin",
     "calibration",
+    "profiler_version",
     "epochs",
     "seed",
     "narrowing",
@@ -79,8 +81,17 @@ class Options:
         return Assignment(self.recipe, material, self.board, self.epochs, seed, trials, self.calibration)
 
 
-def search(options: Options, say: Callable[[str], None]) -> bool:
-    """Run or resume a study until `options.trials` trials count; False if it was interrupted before.
+@dataclass(frozen=True)
+class Ended:
+    """How a search ended: whether all trials are there, how many were trained, why the first failed one did."""
+
+    complete: bool
+    trained: int
+    first_failure: str | None
+
+
+def search(options: Options, say: Callable[[str], None]) -> Ended:
+    """Run or resume a study until `options.trials` trials count, or an interrupt.
 
     Raises `ValueError` for anything the user can mend, before any training where it can be known.
     """
@@ -101,7 +112,7 @@ def open_results(folder: Path) -> Results:
             f"--results: {folder} is relative, and a Ray job's folder is thrown away: give an absolute path"
         )
     try:
-        (folder / "trials").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()
         (folder / ".writable").unlink()
     except OSError as error:
@@ -109,7 +120,7 @@ def open_results(folder: Path) -> Results:
     return Results(folder.resolve())
 
 
-def _search(options: Options, results: Results, say: Callable[[str], None]) -> bool:
+def _search(options: Options, results: Results, say: Callable[[str], None]) -> Ended:
     previous = _previous_run(results)
     if previous.get("recipe", options.recipe) != options.recipe:
         raise ValueError(
@@ -127,11 +138,9 @@ def _search(options: Options, results: Results, say: Callable[[str], None]) -> b
 
 
 def _previous_run(results: Results) -> dict[str, Any]:
-    path = results.folder / "run.json"
-    if path.is_file():
-        previous: dict[str, Any] = json.loads(path.read_text())
-        return previous
-    others = [entry.name for entry in results.folder.iterdir() if entry.name not in {"trials", ".lock"}]
+    if results.run_json.is_file():
+        return read_object(results.run_json)
+    others = [entry.name for entry in results.folder.iterdir() if entry.name not in {"one", ".lock"}]
     if others:
         raise ValueError(f"--results: {results.folder} holds {others[0]} and no run.json: it is no results folder")
     return {}
@@ -148,6 +157,7 @@ def describe(options: Options, material: Material) -> dict[str, Any]:
         "board": asdict(options.board),
         "budget": options.budget.as_dict(),
         "latency_margin": options.budget.latency_margin,
+        "profiler_version": PROFILER_VERSION,
         "calibration": asdict(options.calibration) if options.calibration else None,
         "epochs": options.epochs,
         "trials": options.trials,
@@ -193,7 +203,7 @@ def _summary(material: Material) -> str:
     )
 
 
-def _tune(options: Options, results: Results, material: Material, say: Callable[[str], None]) -> bool:
+def _tune(options: Options, results: Results, material: Material, say: Callable[[str], None]) -> Ended:
     import ray
 
     from search.study import counted, open_study
@@ -203,16 +213,27 @@ def _tune(options: Options, results: Results, material: Material, say: Callable[
     missing = options.trials - counted(study)
     if missing <= 0:
         say(f"{results.folder} holds {counted(study)} finished trials already")
-        return True
+        return _ended(study, options.trials)
     assignment = options.assignment(material, results.folder / "trials")
     start_ray(options)
     # After Ray's start, which puts a handler of its own there: a job is stopped by SIGTERM and ends as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     try:
-        _fit(options, results, study, assignment, missing)
+        _fit(options, results, study, assignment, missing, say)
+    except KeyboardInterrupt:
+        say("interrupted")
     finally:
         ray.shutdown()
-    return counted(study) >= options.trials
+    return _ended(study, options.trials)
+
+
+def _ended(study: optuna.Study, trials: int) -> Ended:
+    from search.study import counted, outcome
+
+    told = study.get_trials(deepcopy=False)
+    reasons = [str(trial.user_attrs.get("reason")) for trial in told if outcome(trial) == "failed"]
+    trained = sum(outcome(trial) == "trained" for trial in told)
+    return Ended(counted(study) >= trials, trained, reasons[0] if reasons else None)
 
 
 def start_ray(options: Options) -> None:
@@ -227,10 +248,11 @@ def start_ray(options: Options) -> None:
     root = str(Path(__file__).resolve().parent.parent)
     address = options.address or os.environ.get("RAY_ADDRESS")
     local: dict[str, Any] = {} if address else {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False}
+    shared = {name: os.environ[name] for name in ("POTSTILL_CACHE",) if name in os.environ}
     ray.init(
         # "local" because Ray would otherwise join whatever cluster was last started on this machine.
         address=address or "local",
-        runtime_env={"env_vars": {"PYTHONPATH": root, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}},
+        runtime_env={"env_vars": {"PYTHONPATH": root, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", **shared}},
         log_to_driver=False,
         logging_level=logging.ERROR,
         configure_logging=True,
@@ -238,13 +260,20 @@ def start_ray(options: Options) -> None:
     )
 
 
-def _fit(options: Options, results: Results, study: Any, assignment: Assignment, missing: int) -> None:
+def _fit(
+    options: Options,
+    results: Results,
+    study: optuna.Study,
+    assignment: Assignment,
+    missing: int,
+    say: Callable[[str], None],
+) -> None:
     import ray
     from ray import tune
 
     from export.front import ceiling_of
     from search.progress import Progress
-    from search.searcher import FootprintWorker, OptunaSearcher
+    from search.searcher import FootprintWorker, NothingFitsError, OptunaSearcher
     from trainables.ray_trainable import TrialActor
 
     cpus = options.cpus or int(ray.cluster_resources().get("CPU", 1))
@@ -257,14 +286,18 @@ def _fit(options: Options, results: Results, study: Any, assignment: Assignment,
         assignment.trials,
         missing,
     )
-    ceilings = [ceiling_of(name, options.budget.as_dict()) for name in study.metric_names]
+    objectives = recipe_space(options.recipe).OBJECTIVES
+    ceilings = [ceiling_of(objective.name, options.budget.as_dict()) for objective in objectives]
     progress = Progress(study, options.trials, ceilings)
     actor = tune.with_parameters(TrialActor, assignment=assignment, threads=1)
     tuner = tuner_for(actor, searcher, missing, cpus, results.folder, [progress])
     with progress.shown():
         tuner.fit()
-    if searcher.stopped_by is not None:
-        raise searcher.stopped_by
+    stopped = searcher.stopped_by
+    if isinstance(stopped, NothingFitsError) and not _ended(study, options.trials).trained:
+        raise stopped
+    if stopped is not None:
+        say(f"stopped: {stopped}")
 
 
 def tuner_for(
@@ -298,10 +331,3 @@ def trial_folder(trial: Any) -> str:
     from trainables.ray_trainable import NUMBER
 
     return str(trial.config[NUMBER])
-
-
-def command_line() -> str:
-    """The command as the user could repeat it."""
-    import shlex
-
-    return "python -m search " + shlex.join(sys.argv[1:])

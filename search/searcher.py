@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import optuna
+    from optuna.trial import FrozenTrial
 
     from spaces import RecipeSpace
     from spaces.budget import Budget
@@ -27,11 +28,17 @@ if TYPE_CHECKING:
     from trainables.trial import Assignment
 
 AHEAD = 2
-REFUSALS_BEFORE_GIVING_UP = 64
+REFUSALS_WHERE_NOTHING_FITTED = 64
+REFUSALS_IN_A_ROW = 1000
+FAILED_FOOTPRINTS_IN_A_ROW = 5
 
 
 class NothingFitsError(ValueError):
     """No candidate fits the budget; the message names the tightest ceiling and the smallest footprint seen."""
+
+
+class FootprintsFailError(RuntimeError):
+    """Footprint after footprint fails: the fault is not the candidates'."""
 
 
 class FootprintSource(Protocol):
@@ -47,7 +54,7 @@ class FootprintWorker:
     """A Ray actor that converts and profiles untrained students beside the trials."""
 
     def __init__(self, assignment: Assignment) -> None:
-        actor: Any = ray.remote(num_cpus=0)(_FootprintActor)
+        actor: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=1)(_FootprintActor)
         self._actor = actor.remote(assignment)
 
     def start(self, params: Mapping[str, Scalar]) -> Callable[[], Footprint]:
@@ -92,8 +99,10 @@ class OptunaSearcher(Searcher):
         self._started: dict[str, optuna.Trial] = {}
         self._ahead: deque[tuple[optuna.Trial, Callable[[], Footprint]]] = deque()
         self._refused_in_a_row: list[Footprint] = []
+        self._failed_footprints_in_a_row = 0
+        self._something_fits = any(_fits(trial) for trial in study.get_trials(deepcopy=False))
         self._take_up(unfinished(study))
-        self.stopped_by: NothingFitsError | None = None
+        self.stopped_by: NothingFitsError | FootprintsFailError | None = None
 
     def _take_up(self, left_over: list[optuna.Trial]) -> None:
         for trial in left_over:
@@ -101,16 +110,14 @@ class OptunaSearcher(Searcher):
             if report is not None:
                 tell_report(self._study, trial, report, self._recipe_space)
                 self._left -= 1
-            elif trial.params:
-                self._ahead.append((trial, self._footprints.start(trial.params)))
             else:
-                tell_failed(self._study, trial, "interrupted before it had parameters")
+                self._begin(trial)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """Parameters and number of the next trial that fits; FINISHED when there are no more."""
         try:
             trial = self._next_fitting()
-        except NothingFitsError as error:
+        except (NothingFitsError, FootprintsFailError) as error:
             self.stopped_by = error
             trial = None
         if trial is None:
@@ -146,18 +153,22 @@ class OptunaSearcher(Searcher):
 
     def _fill(self) -> None:
         while len(self._ahead) < min(AHEAD, self._left):
-            trial = self._study.ask()
-            self._narrowing.propose(self._recipe_space, trial)
-            self._ahead.append((trial, self._footprints.start(trial.params)))
+            self._begin(self._study.ask())
+
+    def _begin(self, trial: optuna.Trial) -> None:
+        # Where a trial has parameters already, the space reads them; where it was cut off, it adds the rest.
+        self._narrowing.propose(self._recipe_space, trial)
+        self._ahead.append((trial, self._footprints.start(trial.params)))
 
     def _admitted(self, trial: optuna.Trial, wait: Callable[[], Footprint]) -> bool:
         try:
             footprint = wait()
         except Exception as error:
-            tell_failed(self._study, trial, f"footprint: {error}")
-            self._left -= 1
+            self._footprint_failed(trial, error)
             return False
+        self._failed_footprints_in_a_row = 0
         if all(over <= 0 for over in record_footprint(trial, footprint, self._budget).values()):
+            self._something_fits = True
             self._refused_in_a_row.clear()
             return True
         tell_refused(self._study, trial)
@@ -165,9 +176,23 @@ class OptunaSearcher(Searcher):
         self._give_up_where_nothing_fits()
         return False
 
+    def _footprint_failed(self, trial: optuna.Trial, error: Exception) -> None:
+        tell_failed(self._study, trial, f"footprint: {error}")
+        self._left -= 1
+        self._failed_footprints_in_a_row += 1
+        if self._failed_footprints_in_a_row >= FAILED_FOOTPRINTS_IN_A_ROW:
+            raise FootprintsFailError(
+                f"{FAILED_FOOTPRINTS_IN_A_ROW} footprints in a row failed, the last with: {error}"
+            )
+
     def _give_up_where_nothing_fits(self) -> None:
-        if len(self._refused_in_a_row) >= REFUSALS_BEFORE_GIVING_UP:
+        most = REFUSALS_IN_A_ROW if self._something_fits else REFUSALS_WHERE_NOTHING_FITTED
+        if len(self._refused_in_a_row) >= most:
             raise NothingFitsError(nothing_fits(self._refused_in_a_row, self._budget))
+
+
+def _fits(trial: FrozenTrial) -> bool:
+    return bool(trial.constraints) and all(over <= 0 for over in trial.constraints.values())
 
 
 def reported(result: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -179,7 +204,7 @@ def reported(result: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def nothing_fits(refused: list[Footprint], budget: Budget) -> str:
-    """Which ceiling is the tightest, and how small it would have to be exceeded no more."""
+    """Which ceiling is the tightest, and the footprint that comes nearest to it."""
     least = {name: min(budget.overrun(footprint)[name] for footprint in refused) for name in budget.as_dict()}
     tightest = max(least, key=lambda name: least[name])
     smallest = min(refused, key=lambda footprint: budget.overrun(footprint)[tightest])

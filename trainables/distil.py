@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,6 +46,12 @@ class TrainingSet:
     target: NDArray[np.int64]
     teacher: NDArray[np.float32]
     rows: NDArray[np.int64]
+
+    @property
+    def most_neg_per_pos(self) -> float:
+        """The highest ratio that the training split can give."""
+        positives = int((self.target[self.rows] > 0).sum())
+        return (len(self.rows) - positives) / max(positives, 1)
 
     def epoch_rows(self, mix: DataMix, seed: int, epoch: int) -> NDArray[np.int64]:
         """Shuffled rows of one epoch: every positive, and `neg_per_pos` times as many negatives.
@@ -189,7 +196,7 @@ def _remember(progress: Progress, network: nn.Module, row: dict[str, float]) -> 
 
 def _save(checkpoint: Path, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
     state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "progress": vars(progress)}
-    partial = checkpoint.with_suffix(".tmp")
+    partial = checkpoint.with_suffix(f".{os.getpid()}.tmp")
     torch.save(state, partial)
     partial.replace(checkpoint)
 
@@ -197,7 +204,11 @@ def _save(checkpoint: Path, network: nn.Module, optimizer: torch.optim.Optimizer
 def _resumed(checkpoint: Path | None, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
     if checkpoint is None or not checkpoint.is_file():
         return Progress()
-    state = torch.load(checkpoint, weights_only=True)
+    try:
+        state = torch.load(checkpoint, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError):
+        # A power cut may leave a name without its content: begin again.
+        return Progress()
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
     return Progress(**state["progress"])

@@ -40,15 +40,15 @@ class TrialActor(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Run the trial that the config holds: plain parameters and its number.
 
-        A failure is reported, not raised: it ends this trial alone, and its reason reaches the study. The report is one
-        text, because Ray would flatten the nested object into a hundred columns.
+        The report is one text, because Ray would flatten the nested object into a hundred columns.
         """
         number = self.config[NUMBER]
         params = {name: value for name, value in self.config.items() if name != NUMBER}
-        return {REPORT: json.dumps(_report(self._assignment, number, params)), "done": True}
+        return {REPORT: json.dumps(report_of(self._assignment, number, params)), "done": True}
 
 
-def _report(assignment: Assignment, number: int, params: dict[str, Any]) -> dict[str, Any]:
+def report_of(assignment: Assignment, number: int, params: dict[str, Any]) -> dict[str, Any]:
+    """What a trial ended with; a failure is reported, not raised: it ends this trial alone and reaches the study."""
     try:
         return run_trial(assignment, number, params)
     except NotANumberError as error:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +61,7 @@ class Taught:
     progress: Progress
     int8: bytes
     judgement: Judgement
+    neg_per_pos: float
 
 
 def candidate_of(recipe_name: str, params: Mapping[str, Scalar]) -> Candidate:
@@ -72,7 +76,8 @@ def footprint_of_untrained(assignment: Assignment, params: Mapping[str, Scalar])
 
     candidate = candidate_of(assignment.recipe, params)
     outputs = len(assignment.material.corpus.labels)
-    conditions = (PROFILER_VERSION, assignment.board, assignment.calibration, outputs)
+    converters = [version(name) for name in ("litert-torch", "ai-edge-quantizer")]
+    conditions = (PROFILER_VERSION, converters, assignment.board, assignment.calibration, outputs)
     key = content_key("footprint", candidate.architecture, *conditions)
     kept = cache_folder() / "footprints" / f"{key}.json"
     if kept.is_file():
@@ -120,7 +125,7 @@ def run_trial(
         "teach_convert_score": scored - prepared,
         "total": time.perf_counter() - started,
     }
-    metrics = _metrics(number, params, candidate, taught, footprint) | {"seconds": seconds}
+    metrics = _metrics(assignment, number, params, taught, footprint) | {"seconds": seconds}
     _write(folder, assignment, candidate, taught, metrics)
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     return metrics
@@ -154,7 +159,7 @@ def _taught(
     model = int8_tflite(float_tflite(network, _input_shape(candidate)), data.features[calibration][..., None])
     judged = np.ascontiguousarray(data.features[rules.judged_rows(material)])
     judgement = rules.judge(material, Int8Model(model).outputs(judged), logits_of(network, judged))
-    return Taught(network, progress, model, judgement)
+    return Taught(network, progress, model, judgement, data.most_neg_per_pos)
 
 
 def _input_shape(candidate: Candidate) -> tuple[int, int, int]:
@@ -162,7 +167,7 @@ def _input_shape(candidate: Candidate) -> tuple[int, int, int]:
 
 
 def _metrics(
-    number: int, params: Mapping[str, Scalar], candidate: Candidate, taught: Taught, footprint: Footprint
+    assignment: Assignment, number: int, params: Mapping[str, Scalar], taught: Taught, footprint: Footprint
 ) -> dict[str, Any]:
     judgement = taught.judgement
     return {
@@ -170,11 +175,7 @@ def _metrics(
         "number": number,
         "outcome": "trained",
         "params": dict(params),
-        "objectives": {
-            "score": judgement.score_int8,
-            "decision_ms": footprint.decision_ms,
-            "arena_bytes": footprint.arena_bytes,
-        },
+        "objectives": _objectives(assignment.recipe, judgement, footprint),
         "tflite_sha256": hashlib.sha256(taught.int8).hexdigest(),
         "score_int8": judgement.score_int8,
         "score_float": judgement.score_float,
@@ -183,22 +184,36 @@ def _metrics(
         "footprint": footprint.as_dict(),
         "parameters": sum(weight.numel() for weight in taught.network.parameters()),
         "best_epoch": taught.progress.best_epoch,
-        "warnings": _warnings(candidate, taught.progress),
+        "warnings": _warnings(assignment.material, candidate_of(assignment.recipe, params), taught),
     }
 
 
-def _warnings(candidate: Candidate, progress: Progress) -> list[str]:
-    last, alpha = progress.history[-1], candidate.distillation.alpha
-    ratio, found = last["soft_to_hard"], []
-    if alpha == 1.0:
-        found.append("alpha=1: the teacher and the temperature have no effect")
-    elif last["soft_loss"] == 0.0:
-        found.append("the distillation loss is identically zero: the teacher teaches nothing")
-    elif ratio > TEACHER_DOMINATES:
-        found.append(f"distillation loss is {ratio:.1f} times the hard loss, over {TEACHER_DOMINATES:g}: raise alpha")
-    elif ratio < TEACHER_IDLE:
-        found.append(f"distillation loss is {ratio:.2f} times the hard loss, under {TEACHER_IDLE:g}: lower alpha")
+def _objectives(recipe_name: str, judgement: Judgement, footprint: Footprint) -> dict[str, Any]:
+    values = {"score": judgement.score_int8, **footprint.as_dict()}
+    return {objective.name: values[objective.name] for objective in recipe_space(recipe_name).OBJECTIVES}
+
+
+def _warnings(material: Material, candidate: Candidate, taught: Taught) -> list[str]:
+    found = _loss_warnings(candidate, taught.progress.history[-1])
+    if taught.judgement.score_int8 > material.teacher.get("score", math.inf):
+        found.append("the student scores above its teacher on validation: the labels alone may do")
+    asked, had = candidate.data_mix.neg_per_pos, taught.neg_per_pos
+    if asked > had:
+        found.append(f"neg_per_pos={asked:.1f} acts as {had:.1f}: the training split holds no more negatives")
     return found
+
+
+def _loss_warnings(candidate: Candidate, last: Mapping[str, float]) -> list[str]:
+    ratio = last["soft_to_hard"]
+    if candidate.distillation.alpha == 1.0:
+        return ["alpha=1: the teacher and the temperature have no effect"]
+    if last["soft_loss"] == 0.0:
+        return ["the distillation loss is identically zero: the teacher teaches nothing"]
+    if ratio > TEACHER_DOMINATES:
+        return [f"distillation loss is {ratio:.1f} times the hard loss, over {TEACHER_DOMINATES:g}: raise alpha"]
+    if ratio < TEACHER_IDLE:
+        return [f"distillation loss is {ratio:.2f} times the hard loss, under {TEACHER_IDLE:g}: lower alpha"]
+    return []
 
 
 def _write(
@@ -229,6 +244,6 @@ def _write_exported(path: Path, network: nn.Module, candidate: Candidate) -> Non
     network = network.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     logging.getLogger("torch.export").setLevel(logging.ERROR)
     program = torch.export.export(network, (torch.zeros(1, *_input_shape(candidate)),))
-    partial = path.with_name("student.tmp.pt2")
+    partial = path.with_name(f"student.{os.getpid()}.tmp.pt2")
     torch.export.save(program, partial)
     partial.replace(path)

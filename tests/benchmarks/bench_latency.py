@@ -19,6 +19,11 @@ from spaces.board import Board
 
 FOLDER = "POTSTILL_S3_MEASUREMENTS"
 GOALS = {"kernel rows, median": 0.08, "model rows, median": 0.12, "coverage": 0.90, "known model rows, worst": 0.30}
+SHAPED = """rows that shaped the model beyond the fit, so that leaving their family out is not fully blind:
+  kernel rules and priors of conv_ansi, depthwise_ansi, the references and the element-wise kernels come from esp-nn's
+  README rows; those of mean, hard_swish and broadcast mul from its git log (MobileNetV3-Small); float kernels from
+  BioDCASE; the cache's miss rate from M_csi_CNN; the builds' spread and the heap check's width were set so that 90 % of
+  the left-out models are covered; sizes of the arena's tail were chosen on the logged totals below"""
 # Arenas that boards logged: (model, esp-nn release, head request or None, total or None, source).
 LOGGED_ARENAS = (
     ("mww/models_v2_okay_nabu.tflite", "1.2.1", 19_440, None, "esphome/issues#7242"),
@@ -34,12 +39,14 @@ LOGGED_ARENAS = (
 
 
 def main(argv: list[str]) -> int:
-    """Print the benchmark, or with --fit write the constants anew; 2 where the folder of models is missing."""
-    folder = os.environ.get(FOLDER)
-    if not folder or not (Path(folder) / "models").is_dir():
-        print(f"{FOLDER} must name the folder that holds models/ (and measurements.csv)", file=sys.stderr)
-        return 2
-    models = Path(folder) / "models"
+    """Print the benchmark, or with --fit write the constants anew; 2 where a fit lacks the folder of models."""
+    models = _models(os.environ.get(FOLDER))
+    if models is None:
+        missing = f"{FOLDER} names no folder that holds models/, the measured .tflite files"
+        if "--fit" in argv:
+            print(f"error: {missing}: no fit without them", file=sys.stderr)
+            return 2
+        print(f"{missing}: kernel rows only\n")
     rows, known = measurement_rows(), priors()
     pairs = usable(rows, models)
     if "--fit" in argv:
@@ -50,11 +57,17 @@ def main(argv: list[str]) -> int:
         constants.cache_clear()
         print(f"{CONSTANTS.name}: fitted to {len(pairs)} rows")
     _report(rows, pairs, models)
-    _report_arenas(models)
+    if models is not None:
+        _report_arenas(models)
     return 0
 
 
-def _report(rows: tuple[Row, ...], pairs: list[tuple[Row, Terms]], models: Path) -> None:
+def _models(folder: str | None) -> Path | None:
+    models = Path(folder or "") / "models"
+    return models if folder and models.is_dir() else None
+
+
+def _report(rows: tuple[Row, ...], pairs: list[tuple[Row, Terms]], models: Path | None) -> None:
     known = priors()
     own = {error.row.id: error for error in errors_of(pairs, constants())}
     blind = {error.row.id: error for error in left_out_errors(pairs, known)}
@@ -68,6 +81,7 @@ def _report(rows: tuple[Row, ...], pairs: list[tuple[Row, Terms]], models: Path)
             f"{'in' if left.covered else 'OUT':>6}{macs:>11}  {row.family}: {row.subject}"
         )
     _summary(list(own.values()), list(blind.values()), baseline)
+    print(f"\n{SHAPED}")
     print("\nset apart, shaped nothing:")
     for row in rows:
         if row.use != "fit":
@@ -83,20 +97,51 @@ def _summary(own: list[Error], blind: list[Error], baseline: dict[str, float]) -
     for level in ("kernel", "ops", "op", "model"):
         for name, errors in (("fitted", own), ("family left out", blind)):
             here = [error for error in errors if error.row.level == level]
+            if not here:
+                continue
             median = np.median([abs(error.relative) for error in here])
             covered = np.mean([error.covered for error in here])
             print(f"  {level:7}{name:16}{len(here):>4} rows  median {median:>6.1%}  covered {covered:>6.1%}")
-    accelerated = [abs(e.relative) for e in own if e.row.level == "kernel" and not e.row.ansi]
-    print(f"  kernel rows of esp-nn's optimised kernels alone, fitted: median {np.median(accelerated):.1%}")
+    for name, errors in (("fitted", own), ("family left out", blind)):
+        fast = [error for error in errors if error.row.level == "kernel" and not error.row.ansi]
+        median, covered = np.median([abs(e.relative) for e in fast]), np.mean([e.covered for e in fast])
+        print(
+            f"  kernel rows of esp-nn's optimised kernels alone, {name}: {len(fast)} rows, median {median:.1%}, "
+            f"covered {covered:.1%}"
+        )
     stated = [error for error in blind if error.row.level == "model" and error.row.known]
-    print(
-        "  models whose clock, flash mode and release are stated: "
-        + ", ".join(f"{e.row.id} {e.relative:+.0%}" for e in stated)
-    )
-    print(f"  MACs only, rate fitted without the family: median {np.median(np.abs(list(baseline.values()))):.0%}")
+    if stated:
+        print(
+            "  models whose clock, flash mode and release are stated: "
+            + ", ".join(f"{e.row.id} {e.relative:+.0%}" for e in stated)
+        )
+        print(f"  MACs only, rate fitted without the family: median {np.median(np.abs(list(baseline.values()))):.0%}")
+        _say_goals(blind)
 
 
-def _baseline(pairs: list[tuple[Row, Terms]], models: Path) -> dict[str, float]:
+def _say_goals(blind: list[Error]) -> None:
+    print("goals, every row under constants fitted without its family:")
+    for name, value, met in _goals(blind):
+        print(f"  {name:28}{value:>7.1%} against {GOALS[name]:.0%}: {'met' if met else 'MISSED'}")
+    models = [error for error in blind if error.row.level == "model"]
+    families = len({error.row.family for error in models})
+    print(f"  ({len(models)} model rows of {families} families are too few for a percentage: read the list)")
+
+
+def _goals(errors: list[Error]) -> list[tuple[str, float, bool]]:
+    level = {name: [e for e in errors if e.row.level == name] for name in ("kernel", "model")}
+    kernel, model = (float(np.median([abs(e.relative) for e in level[name]])) for name in ("kernel", "model"))
+    covered = float(np.mean([e.covered for e in errors]))
+    worst = max(abs(e.relative) for e in level["model"] if e.row.known)
+    found = zip(GOALS, (kernel, model, covered, worst), strict=True)
+    return [
+        (name, value, value >= GOALS[name] if name == "coverage" else value <= GOALS[name]) for name, value in found
+    ]
+
+
+def _baseline(pairs: list[tuple[Row, Terms]], models: Path | None) -> dict[str, float]:
+    if models is None:
+        return {}
     counted = [
         (row, float(_macs(row, models))) for row, _ in pairs if row.level in ("kernel", "model") and not row.ansi
     ]

@@ -131,6 +131,18 @@ class ModelBuilder:
         builder.Finish(self._model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
 
+    def build_outside(self, inputs: list[int], outputs: list[int]) -> bytes:
+        """The file with its values behind the flatbuffer, as ai-edge-quantizer writes it from 256 KiB of weights on."""
+        held = [(b, bytes(np.asarray(b.data, np.uint8))) for b in self._model.buffers if b.data is not None]
+        for buffer, _ in held:
+            buffer.data, buffer.offset, buffer.size = None, 1 << 20, 1
+        start = -(-len(self.build(inputs, outputs)) // 16) * 16
+        behind = b""
+        for buffer, values in held:
+            buffer.offset, buffer.size = start + len(behind), len(values)
+            behind += values + bytes(-len(values) % 16)
+        return self.build(inputs, outputs).ljust(start, b"\0") + behind
+
     @property
     def model(self) -> Any:
         """The object behind it, for tests that break it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from export.arena import Block, _place, head_blocks, head_bytes, lowering, peak, planning_bytes
+from export.arena import MAX_BLOCKS, Block, _place, head_blocks, head_bytes, lowering, peak, planning_bytes
 from export.footprint import arena_estimate
 from export.operators import Operator, read_model
 from export.persistent import HOST, tail_of
@@ -150,10 +151,27 @@ def test_lowering_names_the_block_that_costs_most(new_model: NewModel) -> None:
     placed = head_blocks(read_model(m.build([x], [m.conv(x, 8)])), lambda op: (1000,))
     found = lowering(placed)
     assert found is not None
-    block, left = found
-    assert (block.kind, block.size_bytes) == ("scratch", 1008)
-    assert head_bytes(placed) - left == 1008
+    assert [(block.kind, block.size_bytes) for block in found.without] == [("scratch", 1008)]
+    assert head_bytes(placed) - found.head_bytes == 1008
     assert lowering(()) is None
+
+
+def test_lowering_takes_all_alike_where_several_steps_are_as_high() -> None:
+    placed = _place(
+        [(Block(f"s{i}", "scratch", 64, i, i), -1) for i in (1, 2)] + [(Block("t", "tensor", 32, 1, 2), -1)]
+    )
+    found = lowering(placed)
+    assert found is not None and head_bytes(placed) == 96
+    assert [block.name for block in found.without] == ["t"] and found.head_bytes == 64
+    found = lowering(placed[:2])
+    assert found is not None and [block.name for block in found.without] == ["s1", "s2"] and found.head_bytes == 0
+
+
+def test_lowering_of_thousands_of_blocks_is_bounded() -> None:
+    placed = _place([(Block(f"b{i}", "tensor", 16 * (1 + i % 900), i, i + 30), -1) for i in range(MAX_BLOCKS)])
+    started = time.perf_counter()
+    assert lowering(placed) is not None
+    assert time.perf_counter() - started < 10
 
 
 @pytest.mark.parametrize(

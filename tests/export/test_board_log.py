@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,26 @@ def test_lines_of_events() -> None:
         "MEAN took 7 ticks (0 ms).",
     ]
     assert read_log("\n".join(lines)).events == (("CONV_2D", 168688), ("SOFTMAX", 91), ("MEAN", 7))
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "",
+        "[12:00:01.123]",
+        "12:00:01.123 > ",
+        "2026-06-01 12:00:01.123 -> ",
+        "2026-06-01T12:00:01,123 ",
+        "I (412) prof: ",
+        "\x1b[0;32mI (00:00:12.345) prof: ",
+        "12:00:01 \x1b[0;33mW (412) prof: ",
+        "[12:00:01][D][tflite:123]: ",
+    ],
+)
+def test_prefixes_of_monitors(prefix: str) -> None:
+    lines = ['"Unique Tag","Total ticks across all events with that tag."', "CONV_2D, 41500", "MEAN took 9 us"]
+    log = read_log("".join(f"{prefix}{line}\x1b[0m\r\n" for line in lines))
+    assert log.tag_blocks == ({"CONV_2D": 41500},) and log.events == (("MEAN", 9),)
 
 
 def test_a_table_of_events() -> None:

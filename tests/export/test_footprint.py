@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from export.flatbuffer import for_microcontrollers
 from export.footprint import PROFILER_VERSION, arena_estimate, footprint_of, overridden, profile
 from export.latency import feature_cost, operator_latencies
 from export.memory_traffic import Placement
@@ -68,7 +70,17 @@ def test_the_fastest_placement_that_fits_is_chosen(new_model: NewModel) -> None:
 def test_a_placement_can_be_asked_for(student: bytes) -> None:
     found = profile(student, OCTAL, arena="psram", weights="flash")
     assert str(found.choice.placement) == "arena psram, weights flash"
-    assert found.choice.reason == "no other choice"
+    assert found.choice.reason == "as asked for"
+    assert profile(student, NO_PSRAM).choice.reason == "no other choice"
+    half = profile(student, OCTAL, arena="psram").choice
+    assert half.placement.arena == "psram" and half.reason.startswith("fastest that fits: ")
+
+
+def test_the_arena_has_to_fit_with_its_margin(student: bytes) -> None:
+    estimate = arena_estimate(read_model(student), NO_PSRAM)
+    assert estimate.total_bytes < estimate.recommended_bytes
+    assert profile(student, replace(NO_PSRAM, sram_bytes=estimate.recommended_bytes)).fits
+    assert not profile(student, replace(NO_PSRAM, sram_bytes=estimate.recommended_bytes - 1)).fits
 
 
 @pytest.mark.parametrize(
@@ -100,6 +112,36 @@ def test_a_footprint_of_what_tflm_does_not_run_names_the_operator(new_model: New
     assert profile(data, NO_PSRAM).footprint.host_arena_bytes == 0
 
 
+def test_values_outside_the_flatbuffer_do_not_run_on_tflm(new_model: NewModel) -> None:
+    m = new_model()
+    x = m.tensor((1, 8, 8, 16))
+    y = m.dense(m.mean(m.conv(x, 32, (3, 3))), 4)
+    inside = m.build([x], [y])
+    outside = m.build_outside([x], [y])
+    assert TFLM.arena(outside).head_bytes > TFLM.arena(inside).head_bytes, "TFLM takes weights for empty activations"
+    found = profile(outside, OCTAL)
+    (refusal,) = found.refusals
+    assert refusal.startswith("operator 0 CONV_2D: the values of tensor 't1' and those of 4 more lie behind")
+    assert "rewrite the file with export.flatbuffer.for_microcontrollers" in refusal
+    with pytest.raises(ValueError, match=r"export\.flatbuffer\.for_microcontrollers"):
+        footprint_of(outside, OCTAL, None)
+    mended = profile(for_microcontrollers(outside), OCTAL)
+    assert mended.runs and mended.footprint.host_arena_bytes == TFLM.arena(inside).total_bytes
+    assert found.footprint.arena_bytes == mended.footprint.arena_bytes == profile(inside, OCTAL).footprint.arena_bytes
+
+
+def test_an_operator_that_stops_the_interpreter_is_named(new_model: NewModel) -> None:
+    m = new_model()
+    x = m.tensor((1, 8), scale=1e-9, zero=0)
+    y, z = m.tensor((1, 8), scale=1 / 256, zero=-128), m.tensor((1, 8))
+    options = schema.SoftmaxOptionsT()
+    options.beta = 1.0
+    m.operator("SOFTMAX", [x], [y], options)
+    m.operator("ADD", [y, y], [z], schema.AddOptionsT())
+    (refusal,) = profile(m.build([x], [z]), NO_PSRAM).refusals
+    assert refusal.startswith("operator 0 SOFTMAX (int8 [1, 8] int8 [1, 8]): the TFLM interpreter of this host stops")
+
+
 def test_overrides_leave_out_what_is_none() -> None:
     assert overridden(OCTAL, cpu_mhz=80, esp_nn=None) == replace(OCTAL, cpu_mhz=80)
     with pytest.raises(ValueError, match="cpu_mhz=100"):
@@ -123,24 +165,26 @@ def test_releases_change_arena_and_latency(student: bytes) -> None:
 
 
 def test_profiling_is_quick_and_light(student: bytes, tmp_path: Path) -> None:
-    """The bound is 0.3 s after imports on a free machine; this one allows for neighbours."""
+    """The bound is 0.3 s after imports; the best of five fresh processes, because neighbours slow the others."""
     model = tmp_path / "student.tflite"
     model.write_bytes(student)
     code = (
-        "import sys, time, pathlib\n"
-        "from export.footprint import footprint_of\n"
-        "from spaces.board import load_board\n"
+        "import sys, time\n"
+        "import export.profiler\n"
         "started = time.perf_counter()\n"
-        f"footprint_of(pathlib.Path({str(model)!r}).read_bytes(), load_board('esp32-s3-box-3'), None)\n"
+        f"export.profiler.main([{str(model)!r}, '--html', {str(tmp_path / 'page.html')!r}])\n"
         "print(time.perf_counter() - started, *sys.modules)\n"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env=environment
-    )
-    seconds, *modules = done.stdout.split()
-    assert float(seconds) < 2.0
-    assert not {"torch", "tensorflow", "ray", "scipy"} & set(modules)
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env=environment
+        )
+        seconds, *modules = done.stdout.splitlines()[-1].split()
+        assert not {"torch", "tensorflow", "ray", "scipy"} & set(modules)
+        if float(seconds) <= 0.3:
+            return
+    pytest.fail(f"the last of five took {seconds} s")
 
 
 def test_a_second_footprint_takes_milliseconds(student: bytes) -> None:

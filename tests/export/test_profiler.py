@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from export.profile_table import short
+from export.profile_table import short, summary
 from export.profiler import main
+from spaces.board import load_board
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ROOT = Path(__file__).parents[2]
 FIELDS = {
     "flash_bytes", "arena_bytes", "arena_head_bytes", "arena_tail_bytes", "arena_scratch_bytes", "host_arena_bytes",
     "latency_ms", "latency_low_ms", "latency_high_ms", "decision_ms", "energy_mj", "fits", "placement",
@@ -90,17 +94,63 @@ def test_student_json_beside_the_model_gives_the_front_end(file: str, capsys: py
         (["{file}", "--arena", "psram"], "--arena psram: esp32-s3-devkitc-1-n8 has no PSRAM"),
         (["{file}", "--weights", "psram"], "--weights psram: esp32-s3-devkitc-1-n8 has no PSRAM"),
         (["{file}", "--front-end", "{file}"], "holds no front_end with the fields of FrontEnd"),
+        (["{file}", "--front-end", "{front_end}"], "front_end.json: holds no front_end with the fields of FrontEnd"),
+        (["{file}", "--calibration", "{text}"], "notes.tflite: is no calibration file"),
+        (["{file}", "--compare", "{text}"], "notes.tflite: not a .tflite file"),
+        (["{file}", "--board", "{board}"], "mine.toml: 'clock' is no field of a board; there are name, "),
         (["{text}"], "notes.tflite: not a .tflite file"),
+        (["{cut}"], "cut.tflite: not a readable .tflite"),
+        (["{old}"], "old.tflite: schema version 2 must be 3"),
+        (["{hostile}"], "hostile.tflite: not a readable .tflite"),
+        (["{huge}"], "huge.tflite: tensor 0 of shape [1073741824, 1073741824] is over 2147483648 bytes"),
+        (["{empty}"], "empty.tflite: the first graph holds no operator"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(
-    file: str, argv: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    file: str,
+    argv: list[str],
+    message: str,
+    new_model: Callable[[], Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    text = tmp_path / "notes.tflite"
-    text.write_text("no model", encoding="utf-8")
-    assert main([part.format(file=file, text=text) for part in argv]) == 2
+    student = Path(file).read_bytes()
+    bad = {
+        "text": ("notes.tflite", b"no model"),
+        "front_end": ("front_end.json", b'{"front_end": {"mels": "many"}}'),
+        "board": ("mine.toml", b'base = "esp32-s3-box-3"\nclock = 240'),
+        "cut": ("cut.tflite", student[: len(student) // 2]),
+        "hostile": ("hostile.tflite", b"\xff\xff\xff\x7fTFL3" + student[8:]),
+        **_broken(new_model),
+    }
+    paths = {key: tmp_path / name for key, (name, _) in bad.items()}
+    for key, (_, data) in bad.items():
+        paths[key].write_bytes(data)
+    assert main([part.format(file=file, **paths) for part in argv]) == 2
     out, error = capsys.readouterr()
     assert out == "" and message in error and error.count("\n") == 1
+
+
+def _broken(new_model: Callable[[], Any]) -> dict[str, tuple[str, bytes]]:
+    m = new_model()
+    x = m.tensor((1, 4))
+    empty = m.build([x], [x])
+    m.dense(x, 2)
+    m.model.version = 2
+    old = m.build([x], [x])
+    m.model.version = 3
+    m.model.subgraphs[0].tensors[0].shape = [1 << 30, 1 << 30]
+    return {
+        "empty": ("empty.tflite", empty),
+        "old": ("old.tflite", old),
+        "huge": ("huge.tflite", m.build([x], [x])),
+    }
+
+
+def test_a_reader_that_stops_early_is_no_error(file: str) -> None:
+    command = f"{sys.executable} -m export profile {file} --json | head -1"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("{\n", "")
 
 
 def test_a_model_that_tflm_does_not_run_is_still_shown(
@@ -112,7 +162,30 @@ def test_a_model_that_tflm_does_not_run_is_still_shown(
     path = tmp_path / "gelu.tflite"
     path.write_bytes(m.build([x], [y]))
     assert main([str(path)]) == 0
-    assert "TFLM        does not run: operator 0 GELU: TFLM has no kernel for it" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "TFLM        does not run: operator 0 GELU: TFLM has no kernel for it" in out
+    assert "verdict     does not run; for its memory: fits" in out and "this host uses" not in out
+
+
+def test_the_arena_is_broken_down_with_its_margin(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    data = as_json(capsys, file)
+    main([file])
+    out = capsys.readouterr().out
+    margin = data["arena_recommended_bytes"] - data["arena_bytes"]  # type: ignore[operator]
+    assert f"set aside {data['arena_recommended_bytes']:,} ({margin:,} over)" in out
+    peak, change = data["arena_peak"], data["arena_lowering"]
+    assert isinstance(peak, list) and isinstance(change, dict)
+    gaps = data["arena_head_bytes"] - sum(block["bytes"] for block in peak)
+    assert gaps > 0 and f"; gaps {gaps:,}\n" in out
+    assert f"at the peak {short(peak[0]['name'])} {peak[0]['bytes']:,}; " in out
+    assert f"the head is {change['saves_bytes']:,} bytes lower" in out and change["saves_bytes"] > 0
+
+
+def test_a_crowded_peak_is_cut_and_summed(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    data = as_json(capsys, file)
+    data["arena_peak"] = [{"name": f"t{i}", "kind": "tensor", "bytes": 16 * i} for i in range(20, 0, -1)]
+    text = dict(summary(data, load_board("esp32-s3-devkitc-1-n8")))["at the peak"]
+    assert text.startswith("t20 320; ") and f"; 12 more {16 * sum(range(1, 13)):,}; gaps " in text
 
 
 def test_names_keep_their_end() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from export.operators import Model, Operator, read_model
 from export.tflm_host import TFLM
-from export.verdict import BUILTIN, refusals, remarks
+from export.verdict import BUILTIN, refusals, remarks, stopping_operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +63,29 @@ def test_weights_alone_quantized_do_not_run(convolution: Model) -> None:
     assert source is not None
     hybrid = replace(operator, inputs=(replace(source, dtype="float32"), *operator.inputs[1:]))
     assert "float activations with int8 weights" in refusals(changed(convolution, hybrid))[0]
+
+
+def test_types_that_fail_at_invoke_are_named(new_model: NewModel) -> None:
+    m = new_model()
+    x, y = m.tensor((1, 4), "int16", zero=0), m.tensor((1, 4), "int16", zero=0)
+    m.operator("HARD_SWISH", [x], [y])
+    data = m.build([x], [y])
+    assert TFLM.arena(data).total_bytes > 0, "the interpreter alone says yes until Invoke"
+    assert refusals(read_model(data)) == [
+        "operator 0 HARD_SWISH: int16 data; TFLM's kernel computes float32, int8 only"
+    ]
+
+
+def holds_at_most(operators: int, data: bytes) -> bool:
+    return len(read_model(data).main.operators) <= operators
+
+
+def test_the_first_operator_that_stops_an_interpreter_is_found(student: bytes) -> None:
+    model = read_model(student)
+    for at in range(len(model.main.operators)):
+        found = stopping_operator(model, student, partial(holds_at_most, at))
+        assert found is model.main.operators[at]
+    assert stopping_operator(model, student, lambda data: True) is None
 
 
 def test_slow_parts_are_remarked(convolution: Model) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +37,8 @@ def test_unknown_board_lists_those_there_are(capsys: pytest.CaptureFixture[str])
         (["--latency-margin", "2"], "--latency-margin: must lie within 0-1, not 2.0"),
         (["--calibration", "nowhere.toml"], "nowhere.toml: cannot be read: No such file or directory"),
         (["--trials", "0"], "--trials: must be at least 1, not 0"),
+        (["--seed", "-1"], "--seed: must be at least 0, not -1"),
+        (["--cpus", "-2"], "--cpus: must be at least 0, not -2"),
         (["--epochs", "0"], "--epochs: must be at least 1, not 0"),
         (["--set", "width=3"], "parameter 'width' is unknown"),
         (["--range", "peak_lr=1:2"], "peak_lr=1 lies outside 0.0001-0.01"),
@@ -84,6 +85,22 @@ def test_a_folder_that_holds_something_else_is_refused(capsys: pytest.CaptureFix
     assert "thesis.tex and no run.json" in refused(capsys, "--results", str(tmp_path))
 
 
+def test_trials_of_an_unknown_run_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "trials").mkdir()
+    assert "holds trials and no run.json" in refused(capsys, "--results", str(tmp_path))
+
+
+def test_a_broken_run_json_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for content in ("{broken", "[]"):
+        (tmp_path / "run.json").write_text(content)
+        assert str(tmp_path / "run.json") in refused(capsys, "--results", str(tmp_path))
+
+
+def test_a_single_point_takes_no_narrowing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arguments = ("--one", str(tmp_path / "p.json"), "--set", "alpha=0.5", "--results", str(tmp_path / "r"))
+    assert "leave out --set and --range" in refused(capsys, *arguments)
+
+
 def test_results_of_another_recipe_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"recipe": "baby_cry"}))
     assert "holds a study of recipe baby_cry, not wakeword" in refused(capsys, "--results", str(tmp_path))
@@ -105,6 +122,7 @@ def test_other_conditions_are_refused_by_name() -> None:
         "budget": {"flash_bytes": 1024.0},
         "latency_margin": 1.0,
         "calibration": None,
+        "profiler_version": "5",
         "epochs": 20,
         "seed": 0,
         "narrowing": {},
@@ -142,11 +160,10 @@ def test_bad_points_are_named(
 
 
 def test_recipe_help_shows_space_budget_and_objectives(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["search", "wakeword", "--help"])
     with pytest.raises(SystemExit) as ended:
-        command.main()
+        command.main(["wakeword", "--help"])
     assert ended.value.code == command.DONE
     shown = capsys.readouterr().out
     assert "temperature" in shown

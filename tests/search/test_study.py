@@ -146,6 +146,41 @@ def test_a_budget_that_nothing_fits_stops_with_the_tightest_ceiling(tmp_path: Pa
     assert "arena 8000000 B" in message
 
 
+def test_refusals_do_not_end_a_search_that_found_what_fits(tmp_path: Path) -> None:
+    class ThenTooLarge(Footprints):
+        calls = 0
+
+        def start(self, params: Mapping[str, Scalar]) -> Callable[[], Footprint]:
+            ThenTooLarge.calls += 1
+            self.scale = 1_000_000 if 4 < ThenTooLarge.calls <= 104 else 1
+            return super().start(params)
+
+    study = study_in(tmp_path)
+    ours = searcher(study, tmp_path, 8, ThenTooLarge())
+    assert len(run_all(ours)) == 8
+    assert ours.stopped_by is None
+    assert sum(outcome(trial) == "refused" for trial in study.trials) == 100
+
+
+def test_footprints_that_all_fail_end_the_search(tmp_path: Path) -> None:
+    class Broken(Footprints):
+        def start(self, params: Mapping[str, Scalar]) -> Callable[[], Footprint]:
+            return lambda: (_ for _ in ()).throw(RuntimeError("no space left"))
+
+    study = study_in(tmp_path)
+    ours = searcher(study, tmp_path, 24, Broken())
+    assert ours.suggest("ray-0") == Searcher.FINISHED
+    assert str(ours.stopped_by) == "5 footprints in a row failed, the last with: no space left"
+    assert counted(study) == 5
+
+
+def test_a_start_point_cut_off_before_its_parameters_is_not_lost(tmp_path: Path) -> None:
+    study_in(tmp_path).ask()
+    study = study_in(tmp_path)
+    config = searcher(study, tmp_path, 2).suggest("ray-0")
+    assert config == {NUMBER: 0, **SPACE.START_POINTS[0]}
+
+
 def test_an_unfinished_trial_is_taken_up_under_its_number(tmp_path: Path) -> None:
     first = searcher(study_in(tmp_path), tmp_path, 3)
     taken = first.suggest("ray-0")

@@ -35,6 +35,8 @@ def open_corpus(
         folder = espeak.synthesised_folder(word, seed)
         synthetic = _split_corpus(folder, read_folder(folder, task), word, "given", seed, sample_rate_hz)
         return replace(synthetic, name=f"espeak-ng {word}", synthetic=True)
+    # A worker runs in another folder than the user.
+    data_dir = data_dir.resolve()
     recordings = read_folder(data_dir, task)
     word = checked_word(word, recordings)
     return _split_corpus(data_dir, recordings, word, split, seed, sample_rate_hz)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
@@ -17,7 +18,7 @@ from trainables.features import corpus_features
 from trainables.metrics import Detection, best_f1_threshold, confusion, detection, roc
 from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.teachers import open_encoder
-from trainables.teachers.head import HEAD_VERSION, cross_fitted_logits
+from trainables.teachers.head import HEAD_VERSION, cross_fitted_logits, grouped_folds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class Wakeword(Recipe):
         """Open the corpus, embed it with the frozen encoder, cross-fit the teacher's head."""
         corpus = open_corpus(request.data, request.word, request.task, request.split, request.seed)  # type: ignore[arg-type]
         logits, teacher = _taught_by(corpus, request)
-        warnings = [*corpus.warnings, *_teacher_warnings(teacher)]
+        warnings = [*corpus.warnings, *_teacher_warnings(corpus, teacher, request.seed)]
         return Material(corpus, logits, _data_facts(corpus, request), teacher, tuple(warnings))
 
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
@@ -87,39 +88,44 @@ def _taught_by(corpus: Corpus, request: Request) -> tuple[NDArray[np.float32], d
         return encoder.embed(np.divide(load_audio(corpus, samples), 32768, dtype=np.float32)).astype(np.float16)
 
     def logits() -> NDArray[np.float32]:
-        groups = np.unique([clip.speaker for clip in corpus.clips], return_inverse=True)[1]
         training = np.isin(np.arange(len(corpus.clips)), corpus.indices("train"))
+        units = _units(corpus)
         return cross_fitted_logits(
-            cached_array(embedded, embeddings), corpus.targets(), groups, training, 2, request.seed
+            cached_array(embedded, embeddings), corpus.targets(), units, training, 2, request.seed
         )
 
-    key = content_key("teacher-logits", HEAD_VERSION, embedded, request.seed)
-    outputs = np.array(cached_array(key, logits))
+    outputs = np.array(cached_array(content_key("teacher-logits", HEAD_VERSION, embedded, request.seed), logits))
     figures = _figures(corpus, np.arange(len(outputs)), outputs)
     return outputs, {
         "name": encoder.name,
-        "content_hash": key,
-        "validation": figures["validation"].as_dict(),
-        "test": figures["test"].as_dict(),
+        "content_hash": hashlib.sha256(f"{encoder.content_hash} {HEAD_VERSION}".encode()).hexdigest(),
+        "score": figures["validation"].f1,
+        **{split: values.as_dict() for split, values in figures.items()},
     }
+
+
+def _units(corpus: Corpus) -> NDArray[np.int64]:
+    # Clips that no fold may part; where nobody is named, only copies of one recording.
+    names = [clip.speaker or clip.group or clip.audio_hash for clip in corpus.clips]
+    return np.unique(names, return_inverse=True)[1]
 
 
 def _figures(corpus: Corpus, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> dict[str, Detection]:
     target, score = corpus.targets()[rows] == 1, _margin(outputs)
-    validation, test = (np.isin(rows, corpus.indices(split)) for split in ("validation", "test"))
-    threshold = best_f1_threshold(target[validation], score[validation])
-    return {
-        "validation": detection(target[validation], score[validation], threshold),
-        "test": detection(target[test], score[test], threshold),
-    }
+    parts = {split: np.isin(rows, corpus.indices(split)) for split in SPLITS}
+    threshold = best_f1_threshold(target[parts["validation"]], score[parts["validation"]])
+    return {split: detection(target[part], score[part], threshold) for split, part in parts.items() if part.any()}
 
 
-def _teacher_warnings(teacher: Mapping[str, Any]) -> list[str]:
-    f1 = teacher["validation"]["f1"]
-    if f1 >= WEAK_TEACHER_F1:
-        return []
-    weak = f"{teacher['name']} reaches F1 {f1:.2f} on validation, under {WEAK_TEACHER_F1}"
-    return [f"teacher: {weak}: raise alpha or use another"]
+def _teacher_warnings(corpus: Corpus, teacher: Mapping[str, Any], seed: int) -> list[str]:
+    train, found = corpus.indices("train"), []
+    if not grouped_folds(corpus.targets()[train], _units(corpus)[train], seed):
+        found.append("teacher: too few speakers to leave any out; a training clip's speaker was seen by its head")
+    for split, doubt in (("validation", "raise alpha or use another"), ("train", "its training targets mislead")):
+        if teacher[split]["f1"] < WEAK_TEACHER_F1:
+            weak = f"{teacher['name']} reaches F1 {teacher[split]['f1']:.2f} on {split}, under {WEAK_TEACHER_F1}"
+            found.append(f"teacher: {weak}: {doubt}")
+    return found
 
 
 def _data_facts(corpus: Corpus, request: Request) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 import torch
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from torch import Tensor, nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-HEAD_VERSION = 1
+HEAD_VERSION = 2
 FOLDS = 5
 EPOCHS = 30
 BATCH = 64
@@ -50,17 +50,41 @@ def cross_fitted_logits(
 ) -> NDArray[np.float32]:
     """Logits [clips, classes] of every clip.
 
-    Training clips are scored by a head fitted on the other folds (disjoint by `groups`, the speakers): a head that saw
-    them would only repeat their labels. All other clips are scored by a head fitted on the whole training split.
+    Training clips are scored by a head fitted on the other folds (see `folds`): a head that saw them would only repeat
+    their labels. All other clips are scored by a head fitted on the whole training split.
     """
     logits = np.empty((len(target), classes), np.float32)
     rows = np.flatnonzero(training)
     if not training.all():
         logits[~training] = _fit_and_score(embeddings, target, rows, np.flatnonzero(~training), classes, seed)
-    splitter = StratifiedGroupKFold(min(FOLDS, len(np.unique(groups[rows]))), shuffle=True, random_state=seed)
-    for fitted, held_out in splitter.split(rows, target[rows], groups[rows]):
+    for fitted, held_out in folds(target[rows], groups[rows], seed):
         logits[rows[held_out]] = _fit_and_score(embeddings, target, rows[fitted], rows[held_out], classes, seed)
     return logits
+
+
+def folds(
+    target: NDArray[np.int64], groups: NDArray[np.int64], seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Pairs of (fitted, held out) that share no group, or, where `grouped_folds` has none, no clip."""
+    grouped = grouped_folds(target, groups, seed)
+    if grouped:
+        return grouped
+    return list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(target, target))
+
+
+def grouped_folds(
+    target: NDArray[np.int64], groups: NDArray[np.int64], seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Folds disjoint by `groups` (the speakers), each fitted set holding every class; empty if there are none such.
+
+    A head that was fitted without the word would teach that its speakers never say it.
+    """
+    count = min(FOLDS, len(np.unique(groups)))
+    if count < 2:
+        return []
+    found = list(StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(target, target, groups))
+    complete = all(len(np.unique(target[fitted])) == len(np.unique(target)) for fitted, _ in found)
+    return found if complete else []
 
 
 def _fit_and_score(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
@@ -22,15 +22,24 @@ class Wav2Vec2(Encoder):
     """`embed` gives [clips, 10, hidden size]: the last hidden states, averaged into ten equal stretches."""
 
     def __init__(self, source: str) -> None:
-        from transformers import AutoFeatureExtractor, Wav2Vec2Model
+        from transformers import AutoConfig, AutoFeatureExtractor, Wav2Vec2Model
 
         try:
+            kind = AutoConfig.from_pretrained(source).model_type
             self._extractor = AutoFeatureExtractor.from_pretrained(source)
-            self._model = Wav2Vec2Model.from_pretrained(source, use_safetensors=True).eval()
-        except (OSError, ValueError) as error:
+            load: Any = Wav2Vec2Model.from_pretrained
+            model, loading = load(source, output_loading_info=True)
+        except (OSError, ValueError, RuntimeError) as error:
             raise ValueError(f"--teacher: wav2vec2:{source} cannot be loaded: {str(error).splitlines()[0]}") from error
+        if kind != "wav2vec2":
+            raise ValueError(f"--teacher: wav2vec2:{source} holds a {kind}, not a wav2vec2")
+        # The mask is for pretraining; whatever else is missing would be random numbers.
+        missing = sorted(set(loading["missing_keys"]) - {"masked_spec_embed"})
+        if missing:
+            raise ValueError(f"--teacher: wav2vec2:{source} holds no Wav2Vec2: {missing[0]} is missing")
+        self._model = model.eval()
         self.name = f"wav2vec2:{source}"
-        self.content_hash = _hash(self._model)
+        self.content_hash = _hash(self._model, f"{STEPS} {self._extractor.to_json_string()}")
 
     @torch.no_grad()
     def embed(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -46,8 +55,8 @@ class Wav2Vec2(Encoder):
         return result
 
 
-def _hash(model: torch.nn.Module) -> str:
-    digest = hashlib.sha256()
+def _hash(model: torch.nn.Module, settings: str) -> str:
+    digest = hashlib.sha256(settings.encode())
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode() + value.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from trainables.recipe import Request, recipe
 from trainables.teachers import open_encoder
-from trainables.teachers.head import cross_fitted_logits
+from trainables.teachers.head import cross_fitted_logits, folds, grouped_folds
 
 
 @pytest.fixture(scope="session")
@@ -117,6 +118,48 @@ def test_no_training_clip_is_scored_by_a_head_that_saw_its_speaker() -> None:
         np.tile(embeddings, (2, 1, 1)), np.tile(target, 2), np.tile(groups, 2), np.arange(800) < 400, 2, seed=0
     )
     assert (remembered[400:].argmax(1) == target).mean() > 0.9
+
+
+def test_a_head_is_never_fitted_without_the_word() -> None:
+    # One speaker says the word: leaving that speaker out would teach that the word is not the word.
+    embeddings, target, groups = embedded()
+    target = np.where(groups == 0, target, 0)
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(size=embeddings.shape).astype(np.float32)
+    embeddings[:, :, 0] += 3.0 * target[:, None]
+    assert grouped_folds(target, groups, 0) == []
+    logits = cross_fitted_logits(embeddings, target, groups, np.ones(len(target), bool), 2, seed=0)
+    margin = logits[:, 1] - logits[:, 0]
+    assert margin[target == 1].mean() > margin[target == 0].mean() + 0.2
+
+
+def test_folds_share_no_speaker() -> None:
+    _, target, groups = embedded()
+    for fitted, held_out in folds(target, groups, 0):
+        assert not set(groups[fitted]) & set(groups[held_out])
+
+
+def test_another_model_in_the_folder_is_refused(tmp_path: Path) -> None:
+    config = HubertConfig(
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2,
+    )
+    HubertModel(config).save_pretrained(tmp_path)
+    Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=f"wav2vec2:{tmp_path} holds a hubert"):
+        open_encoder(f"wav2vec2:{tmp_path}")
+
+
+def test_normalisation_is_part_of_the_hash(small_wav2vec2: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_wav2vec2, tmp_path / "same")
+    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(tmp_path / "same")
+    hashes = {open_encoder(f"wav2vec2:{folder}").content_hash for folder in (small_wav2vec2, tmp_path / "same")}
+    assert len(hashes) == 2
 
 
 def test_logits_repeat_from_their_seed() -> None:
