@@ -8,6 +8,7 @@ import json
 import os
 import re
 import selectors
+import signal
 import struct
 import subprocess
 import sys
@@ -37,7 +38,7 @@ class HostArena:
 
 @final
 class StoppedError(ValueError):
-    """The interpreter ended its process on a model."""
+    """The interpreter ended its process on a model, by itself and at once: not killed, nor overdue."""
 
 
 @final
@@ -64,7 +65,8 @@ class TflmHost:
             answer = _ask(child, tflite)
             if answer is None:
                 code = self._dropped()
-                raise StoppedError(f"the TFLM interpreter of this host stops on this model (exit {code})")
+                message = f"the TFLM interpreter of this host stops on this model (exit {code})"
+                raise ValueError(message) if code == -signal.SIGKILL else StoppedError(message)
         found = {part: int(size) for part, size in _LINE.findall(answer["text"])}
         if answer["error"] or "head" not in found:
             raise ValueError(f"the TFLM interpreter of this host refuses this model: {_last_words(answer)}")

@@ -74,7 +74,8 @@ def load_board(name: str) -> Board:
         raise ValueError(f"{path.name}: base={base!r} is no preset; there are {', '.join(boards())}")
     _check_fields(path, values)
     try:
-        return replace(load_board(base), **values) if base else Board(**{"name": path.stem, **values})
+        named = {"name": path.stem, **values}
+        return replace(load_board(base), **named) if base else Board(**named)
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from None
     except TypeError:

@@ -72,6 +72,23 @@ def test_options_change_the_build(file: str, capsys: pytest.CaptureFixture[str])
     assert reference["latency_ms"] > 5 * plain["latency_ms"]  # type: ignore[operator]
     assert older["latency_ms"] != plain["latency_ms"]
     assert outside["placement"] == "arena psram, weights flash"
+    assert outside["placement_reason"] == "as asked for"
+    half = as_json(capsys, file, *board, "--arena", "psram")
+    assert str(half["placement"]).startswith("arena psram, ") and "fastest that fits" in str(half["placement_reason"])
+
+
+def test_the_flash_mode_moves_what_misses_the_cache(
+    new_model: Callable[[], Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    m = new_model()
+    x = m.tensor((1, 10, 10, 256))
+    path = tmp_path / "wide.tflite"
+    path.write_bytes(m.build([x], [m.conv(x, 256)]))
+    dio, qio, opi = (
+        as_json(capsys, str(path), "--weights", "flash", "--flash-mode", mode)["latency_ms"]
+        for mode in ("dio", "qio", "opi")
+    )
+    assert dio > qio > opi  # type: ignore[operator]
 
 
 def test_student_json_beside_the_model_gives_the_front_end(file: str, capsys: pytest.CaptureFixture[str]) -> None:

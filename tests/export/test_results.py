@@ -43,7 +43,8 @@ def test_every_outcome_comes_back_from_the_journal(made: ResultsFolder) -> None:
     assert trained.metrics == {"score_int8": 0.9, "score_float": pytest.approx(0.904)}
     assert trained.footprint == footprint(12.0, 20_000).as_dict()
     assert refused.values == ()
-    assert refused.constraints["latency_ms"] == pytest.approx(80 / 50 - 1)
+    # Held at the upper end of its interval, a fifth above the estimate.
+    assert refused.constraints["latency_ms"] == pytest.approx(80 * 1.2 / 50 - 1)
     assert refused.constraints["arena_bytes"] < 0
     assert trained.fits and not refused.fits
     assert set(trained.params) == {"temperature", "alpha", "student", "width"}

@@ -56,6 +56,10 @@ def test_a_file_may_start_from_a_preset(tmp_path: Path) -> None:
     assert load_board(path) == replace(load_board("esp32-s3-box-3"), name="desk", cpu_mhz=160)
 
 
+def test_a_file_without_a_name_is_called_as_the_file(tmp_path: Path) -> None:
+    assert load_board(board_file(tmp_path, 'base = "esp32-s3-box-3"\n')).name == "mine", "calibrations go by name"
+
+
 def test_unknown_name_lists_the_presets() -> None:
     with pytest.raises(ValueError, match=r"'esp8266' is unknown; use a \.toml file or one of .*esp32-s3-korvo-2"):
         load_board("esp8266")
