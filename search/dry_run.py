@@ -65,14 +65,17 @@ def _random_points(options: Options, assignment: Assignment) -> list[Surveyed]:
 
 
 def _say_space(options: Options, points: list[Surveyed], say: Callable[[str], None]) -> None:
+    names = sorted({name for params, _ in points for name in params})
+    say(f"space     {len(names)} parameters: {', '.join(names)}")
     fitting = [footprint for _, footprint in points if options.budget.fits(footprint)]
     say(f"budget    {options.budget}: {len(fitting)} of {len(points)} candidates fit")
     for name in options.budget.as_dict():
         over = sum(options.budget.overrun(footprint)[name] > 0 for _, footprint in points)
         say(f"          {over} over {name}")
-    ordered = sorted((footprint for _, footprint in points), key=lambda footprint: footprint.decision_ms)
-    for word, footprint in (("smallest", ordered[0]), ("largest", ordered[-1])):
-        say(f"{word:<10}{_line(footprint)}")
+    for axis in ("flash_bytes", "arena_bytes", "decision_ms"):
+        ordered = sorted((footprint for _, footprint in points), key=lambda footprint: getattr(footprint, axis))
+        say(f"smallest  by {axis:<12}{_line(ordered[0])}")
+        say(f"largest   by {axis:<12}{_line(ordered[-1])}")
 
 
 def _say_time(options: Options, assignment: Assignment, points: list[Surveyed], say: Callable[[str], None]) -> None:
