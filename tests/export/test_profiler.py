@@ -216,7 +216,7 @@ def test_a_page_shows_memory_and_time_without_the_network(file: str, tmp_path: P
     text = path.read_text(encoding="utf-8")
     assert "Arena over time" in text and "Time by operator" in text
     assert "DEPTHWISE_CONV_2D" in text and "scratch of CONV_2D" in text
-    assert "<script" not in text and "http" not in text
+    assert "<script" not in text and "http" not in text and 'name="viewport"' in text
     assert text.count("<rect") >= 5 + 2 * 5
     assert sorted(tmp_path.iterdir()) == [path, Path(file)]
 

@@ -222,7 +222,8 @@ def test_an_interrupt_before_anything_is_trained_says_so(tmp_path: Path) -> None
 def test_a_single_point(tmp_path: Path, speech_folder: Path, finished: tuple[Path, str]) -> None:
     point = next((finished[0] / "trials").iterdir()) / "metrics.json"
     stored = json.loads(point.read_text())
-    arguments = command(speech_folder, tmp_path / "one", 1, "--one", str(point))
+    where = ["--data", str(speech_folder), "--word", "up", "--results", str(tmp_path / "one")]
+    arguments = [sys.executable, "-m", "search", "wakeword", *where, "--epochs", "2", "--one", str(point)]
     metrics = json.loads(run(arguments))
     assert metrics["params"] == stored["params"]
     assert metrics["score_int8"] == stored["score_int8"]
@@ -283,7 +284,7 @@ def submitted(address: str, environment: dict[str, str], *entry: str) -> subproc
 
 def test_ray_job_submit(tmp_path: Path, speech_folder: Path, head: tuple[str, dict[str, str]]) -> None:
     address, environment = head
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     while (first := submitted(address, environment, "true")).returncode:
         assert time.monotonic() < until, first.stderr[-2000:]
         time.sleep(1)
