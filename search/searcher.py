@@ -55,24 +55,20 @@ class FootprintWorker:
 
     def __init__(self, assignment: Assignment) -> None:
         actor: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=1)(_FootprintActor)
-        self._actor = actor.remote(assignment)
+        self._actor = actor.remote()
+        # With each call rather than once, so that an actor which died can be started anew.
+        self._assignment = ray.put(assignment)
 
     def start(self, params: Mapping[str, Scalar]) -> Callable[[], Footprint]:
         """Queue one footprint; waiting for it raises what went wrong in the actor."""
-        reference = self._actor.footprint.remote(dict(params))
+        reference = self._actor.footprint.remote(self._assignment, dict(params))
         return lambda: Footprint(**ray.get(reference))
 
 
 @final
 class _FootprintActor:
-    def __init__(self, assignment: Assignment) -> None:
-        import torch
-
-        torch.set_num_threads(1)
-        self._assignment = assignment
-
-    def footprint(self, params: Mapping[str, Scalar]) -> dict[str, Any]:
-        return footprint_of_untrained(self._assignment, params).as_dict()
+    def footprint(self, assignment: Assignment, params: Mapping[str, Scalar]) -> dict[str, Any]:
+        return footprint_of_untrained(assignment, params).as_dict()
 
 
 @final

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -160,10 +159,15 @@ def print_memory_of_one_trial() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         ours = assignment(Path(folder))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak_mib()
         run_trial(ours, 0, dict(SPACE.START_POINTS[0]))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"peak memory of a process with one trial: {peak / 1024:.0f} MiB ({before / 1024:.0f} MiB before the trial)")
+    print(f"peak memory of a process with one trial: {peak_mib():.0f} MiB ({before:.0f} MiB before the trial)")
+
+
+def peak_mib() -> float:
+    """Highest resident memory of this process; `ru_maxrss` would begin with the parent's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 if __name__ == "__main__":
