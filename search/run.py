@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import platform
 import signal
@@ -22,11 +21,8 @@ from trainables.trial import Assignment
 
 if TYPE_CHECKING:
     import optuna
-    from ray import tune
-    from ray.tune import Callback
 
     from export.calibration import Calibration
-    from search.searcher import OptunaSearcher
     from spaces.board import Board
     from spaces.budget import Budget
 
@@ -206,6 +202,7 @@ def _summary(material: Material) -> str:
 def _tune(options: Options, results: Results, material: Material, say: Callable[[str], None]) -> Ended:
     import ray
 
+    from search.ray_tune import start_ray
     from search.study import counted, open_study
 
     space = recipe_space(options.recipe)
@@ -215,7 +212,7 @@ def _tune(options: Options, results: Results, material: Material, say: Callable[
         say(f"{results.folder} holds {counted(study)} finished trials already")
         return _ended(study, options.trials)
     assignment = options.assignment(material, results.folder / "trials")
-    start_ray(options)
+    start_ray(options.cpus, options.address)
     # After Ray's start, which puts a handler of its own there: a job is stopped by SIGTERM and ends as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     try:
@@ -236,30 +233,6 @@ def _ended(study: optuna.Study, trials: int) -> Ended:
     return Ended(counted(study) >= trials, trained, reasons[0] if reasons else None)
 
 
-def start_ray(options: Options) -> None:
-    """Start Ray here, or join `options.address`; its logs and usage reports stay off."""
-    import ray
-
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
-    root = str(Path(__file__).resolve().parent.parent)
-    address = options.address or os.environ.get("RAY_ADDRESS")
-    local: dict[str, Any] = {} if address else {"num_cpus": options.cpus or os.cpu_count(), "include_dashboard": False}
-    shared = {name: os.environ[name] for name in ("POTSTILL_CACHE",) if name in os.environ}
-    ray.init(
-        # "local" because Ray would otherwise join whatever cluster was last started on this machine.
-        address=address or "local",
-        runtime_env={"env_vars": {"PYTHONPATH": root, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", **shared}},
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        configure_logging=True,
-        **local,
-    )
-
-
 def _fit(
     options: Options,
     results: Results,
@@ -273,6 +246,7 @@ def _fit(
 
     from export.front import ceiling_of
     from search.progress import Progress
+    from search.ray_tune import tuner_for
     from search.searcher import FootprintWorker, NothingFitsError, OptunaSearcher
     from trainables.ray_trainable import TrialActor
 
@@ -298,36 +272,3 @@ def _fit(
         raise stopped
     if stopped is not None:
         say(f"stopped: {stopped}")
-
-
-def tuner_for(
-    actor: Any, searcher: OptunaSearcher, trials: int, cpus: int, folder: Path, callbacks: list[Callback]
-) -> tune.Tuner:
-    """Ray Tune as every search uses it: one CPU per trial, workers reused, nothing printed."""
-    from ray import tune
-
-    return tune.Tuner(
-        tune.with_resources(actor, {"cpu": 1}),
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            num_samples=trials,
-            max_concurrent_trials=cpus,
-            reuse_actors=True,
-            trial_dirname_creator=trial_folder,
-        ),
-        run_config=tune.RunConfig(
-            name="ray",
-            storage_path=str(folder),
-            verbose=0,
-            callbacks=callbacks,
-            # A trial keeps its own checkpoint in its own folder.
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-        ),
-    )
-
-
-def trial_folder(trial: Any) -> str:
-    """Ray's own folder of a trial, named as ours is."""
-    from trainables.ray_trainable import NUMBER
-
-    return str(trial.config[NUMBER])

@@ -18,7 +18,7 @@ import torch
 from ray import tune
 
 import spaces
-from search.run import Options, start_ray, tuner_for
+from search.ray_tune import start_ray, tuner_for
 from search.searcher import OptunaSearcher
 from search.study import open_study
 from spaces.board import load_board
@@ -90,9 +90,8 @@ def no_op_trials(folder: Path) -> None:
     results.folder.mkdir()
     study = open_study(results, "wakeword", SPACE, Narrowing(), 0)
     searcher = OptunaSearcher(study, SPACE, Narrowing(), Budget(), KnownFootprint(), results.folder, NO_OPS)
-    options = Options("wakeword", results.folder, NO_OPS, 1, load_board(SPACE.BOARD), Budget(), Request(), cpus=2)
     started = time.perf_counter()
-    start_ray(options)
+    start_ray(2, None)
     up = time.perf_counter()
     tuner_for(NoOp, searcher, NO_OPS, 2, results.folder, []).fit()
     done = time.perf_counter()
