@@ -178,6 +178,11 @@ def wait_for(process: subprocess.Popen[bytes], results: Path, trials: int) -> No
         time.sleep(0.2)
 
 
+def heed_interrupts() -> None:
+    """What a shell runs in the background ignores SIGINT, and so would all its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_searches_lose_nothing(tmp_path: Path, speech_folder: Path, sent: signal.Signals) -> None:
     results = tmp_path / "results"
@@ -187,6 +192,7 @@ def test_interrupted_searches_lose_nothing(tmp_path: Path, speech_folder: Path, 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=heed_interrupts,
     )
     wait_for(process, results, 2)
     if sent == signal.SIGINT:
@@ -209,7 +215,9 @@ def test_interrupted_searches_lose_nothing(tmp_path: Path, speech_folder: Path, 
 
 def test_an_interrupt_before_anything_is_trained_says_so(tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", "search", "wakeword", "--results", str(tmp_path / "r"), "--seed", "41"]
-    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
     assert process.stdout is not None
     assert "preparing" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
