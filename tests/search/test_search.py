@@ -192,7 +192,7 @@ def test_interrupted_searches_lose_nothing(tmp_path: Path, speech_folder: Path, 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=heed_interrupts,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509
     )
     wait_for(process, results, 2)
     if sent == signal.SIGINT:
@@ -216,7 +216,12 @@ def test_interrupted_searches_lose_nothing(tmp_path: Path, speech_folder: Path, 
 def test_an_interrupt_before_anything_is_trained_says_so(tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", "search", "wakeword", "--results", str(tmp_path / "r"), "--seed", "41"]
     process = subprocess.Popen(
-        arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+        arguments,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509
     )
     assert process.stdout is not None
     assert "preparing" in process.stdout.readline()
