@@ -281,6 +281,8 @@ def head(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     }
     port, dashboard = free_port(), free_port()
     arguments = ["ray", "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2"]
+    # Its own, because the agents of all clusters on a machine would share one port, and only the first answers jobs.
+    arguments += [f"--dashboard-agent-listen-port={free_port()}"]
     arguments += ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
     process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     yield f"http://127.0.0.1:{dashboard}", environment
