@@ -178,21 +178,21 @@ def wait_for(process: subprocess.Popen[bytes], results: Path, trials: int) -> No
         time.sleep(0.2)
 
 
-def heed_interrupts() -> None:
-    """What a shell runs in the background ignores SIGINT, and so would all its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def heeding_interrupts(arguments: list[str]) -> list[str]:
+    """The same command; what a shell runs in the background ignores SIGINT, and so would all its children."""
+    code = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-c", code, *arguments]
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_searches_lose_nothing(tmp_path: Path, speech_folder: Path, sent: signal.Signals) -> None:
     results = tmp_path / "results"
     process = subprocess.Popen(
-        command(speech_folder, results, 40),
+        heeding_interrupts(command(speech_folder, results, 40)),
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=heed_interrupts,  # noqa: PLW1509
     )
     wait_for(process, results, 2)
     if sent == signal.SIGINT:
@@ -216,12 +216,11 @@ def test_interrupted_searches_lose_nothing(tmp_path: Path, speech_folder: Path, 
 def test_an_interrupt_before_anything_is_trained_says_so(tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", "search", "wakeword", "--results", str(tmp_path / "r"), "--seed", "41"]
     process = subprocess.Popen(
-        arguments,
+        heeding_interrupts(arguments),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_interrupts,  # noqa: PLW1509
     )
     assert process.stdout is not None
     assert "preparing" in process.stdout.readline()
