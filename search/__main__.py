@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import importlib
+import math
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,34 +18,58 @@ from spaces.budget import parse_budget
 from spaces.narrowed import parameters, parse_narrowing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from export.calibration import Calibration
-    from search.run import Options
+    from search.options import Options
     from spaces import RecipeSpace
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 DONE, FAILED, BAD_INPUT, PARTIAL = 0, 1, 2, 3
 TRIALS = 24
+# Reserved words: module, argument, summary.
+OTHERS = {
+    "data": ("search.data_report", "DIR", "counts, duplicates, leaks and the split of a data folder"),
+}
+SAMPLERS = ("tpe", "nsga2", "nsga3", "gp", "random")
+STOPS = ("none", "dominance", "asha")
+WANDB = ("offline", "online", "off")
+LEAST = {
+    "trials": 1,
+    "epochs": 1,
+    "seed": 0,
+    "cpus": 0,
+    "batch": 1,
+    "confirm": 0,
+    "cpus-per-trial": 0.05,
+    "gpus-per-trial": 0,
+}
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0 done, 1 failed, 2 bad input, 3 partial: interrupted, with what was finished exported."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    if arguments[:1] == ["data"]:
-        from search import data_report
-
-        return data_report.main(arguments[1:])
+    if arguments[:1] and arguments[0] in OTHERS:
+        command: Callable[[Sequence[str]], int] = importlib.import_module(OTHERS[arguments[0]][0]).main
+        return command(arguments[1:])
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())
         return DONE
     try:
         space = spaces.recipe_space(arguments[0])
-        given = _parser(arguments[0], space, arguments).parse_args(arguments[1:])
+        parser = _parser(arguments[0], space, arguments)
+        given = parser.parse_args(with_config(arguments[1:], parser))
         return _run(_options(arguments[0], space, given, arguments), given)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        print(f"failed: the disk is full: {error.filename} cannot be written", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("interrupted before anything was trained", file=sys.stderr)
         return PARTIAL
@@ -50,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _overview() -> str:
     lines = ["usage: python -m search RECIPE [options]   (python -m search RECIPE --help lists them)", "", "recipes:"]
     lines += [f"  {name:<20}{space.SUMMARY}" for name, space in sorted(spaces.recipes().items())]
-    lines += ["", "other:", "  data DIR            counts, duplicates, leaks and the split of a data folder"]
+    lines += ["", "other:", *(f"  {word + ' ' + what:<20}{text}" for word, (_, what, text) in OTHERS.items())]
     lines += ["", "exit codes: 0 done, 1 failed, 2 bad input, 3 interrupted (what was finished is exported)"]
     return "\n".join(lines)
 
@@ -110,11 +138,92 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
     study.add_argument("--seed", type=int, default=0, help="of data, training and sampler (default: %(default)s)")
     study.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="fix a parameter")
     study.add_argument("--range", action="append", default=[], metavar="NAME=LOW:HIGH", help="narrow a parameter")
-    study.add_argument("--cpus", type=int, default=0, help="trials side by side, one CPU each (default: all)")
-    study.add_argument("--address", help="a running Ray cluster instead of a local one")
+    study.add_argument(
+        "--sampler",
+        choices=SAMPLERS,
+        default="tpe",
+        help="who proposes; only tpe learns from refused points (default: %(default)s)",
+    )
+    study.add_argument(
+        "--from",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="RESULTS",
+        dest="warm_starts",
+        help="try the front of another study of this recipe first",
+    )
+    study.add_argument(
+        "--stop", choices=STOPS, default="none", help="end trials that fall behind at a ninth and a third of the epochs"
+    )
+    study.add_argument("--confirm", type=int, default=0, metavar="K", help="train the front again with K fresh seeds")
+    study.add_argument(
+        "--final",
+        metavar="PICK",
+        help=f"train a pick (knee, best, smallest, a number) for the source's {space.SOURCE_EPOCHS} epochs",
+    )
+    study.add_argument("--time-budget", type=_seconds, metavar="TIME", help="stop training after 90s, 30m or 2h")
     study.add_argument("--one", type=Path, metavar="PARAMS.json", help="run this single point and print its figures")
     study.add_argument("--dry-run", action="store_true", help="survey space, data and teacher; train nothing")
+    study.add_argument("--config", type=Path, metavar="FILE.toml", help="a file with any of these options by name")
+    study.add_argument(
+        "--wandb", choices=WANDB, default="offline", help="W&B runs of every trained trial (default: %(default)s)"
+    )
+    machines = parser.add_argument_group("machines")
+    machines.add_argument("--cpus", type=int, default=0, help="CPUs that a local Ray uses (default: all)")
+    machines.add_argument("--address", help="a running Ray cluster, HOST:PORT or auto, instead of a local one")
+    machines.add_argument(
+        "--cpus-per-trial", type=float, default=1.0, help="CPUs, and threads, of one trial (default: 1)"
+    )
+    machines.add_argument(
+        "--gpus-per-trial", type=float, default=0.0, help="GPUs of one trial, a fraction to share one (default: none)"
+    )
+    machines.add_argument("--batch", type=int, default=1, help="candidates that share a Ray trial (default: 1)")
     return parser
+
+
+def _seconds(text: str) -> float:
+    unit = text[-1:]
+    try:
+        seconds = float(text[:-1]) * _SECONDS[unit]
+    except (KeyError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a time such as 90s, 30m or 2h")
+    return seconds
+
+
+def with_config(arguments: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
+    """The arguments, after those that `--config FILE.toml` holds: what is given on the command line wins.
+
+    A file that is missing, is no TOML or names an unknown option is a `ValueError`.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--config", type=Path)
+    path = first.parse_known_args(arguments)[0].config
+    return [*(_from_file(path, parser) if path else ()), *arguments]
+
+
+def _from_file(path: Path, parser: argparse.ArgumentParser) -> list[str]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"--config: {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"--config: {path} is not TOML: {error}") from error
+    known = {string for action in parser._actions for string in action.option_strings} - {"--config", "--help"}
+    return [word for name, value in content.items() for word in _words(path, name, value, known)]
+
+
+def _words(path: Path, name: str, value: object, known: set[str]) -> list[str]:
+    option = "--" + name.replace("_", "-")
+    if option not in known:
+        raise ValueError(f"--config: {path}: {name!r} is unknown; there are {', '.join(sorted(o[2:] for o in known))}")
+    if isinstance(value, bool):
+        return [option] if value else []
+    if isinstance(value, dict):
+        raise ValueError(f"--config: {path}: {name} must be a value or a list, not a table")
+    return [f"{option}={one}" for one in (value if isinstance(value, list) else [value])]
 
 
 def _space_text(space: RecipeSpace) -> str:
@@ -131,12 +240,13 @@ def _domain(distribution: object) -> str:
 
 
 def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments: Sequence[str]) -> Options:
-    from search.run import Options
+    from search.options import Options, Share
     from trainables.recipe import Request
 
-    for option, least in (("trials", 1), ("epochs", 1), ("seed", 0), ("cpus", 0)):
-        if getattr(given, option) < least:
-            raise ValueError(f"--{option}: must be at least {least}, not {getattr(given, option)}")
+    for option, least in LEAST.items():
+        value = getattr(given, option.replace("-", "_"))
+        if value < least:
+            raise ValueError(f"--{option}: must be at least {least}, not {value}")
     return Options(
         recipe=name,
         results=given.results,
@@ -149,6 +259,15 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments
         narrowing=parse_narrowing(given.set, given.range, parameters(space)),
         cpus=given.cpus,
         address=given.address,
+        share=Share(given.cpus_per_trial, given.gpus_per_trial),
+        sampler=given.sampler,
+        stop=given.stop,
+        batch=given.batch,
+        seconds=given.time_budget,
+        warm_starts=tuple(given.warm_starts),
+        wandb=given.wandb,
+        confirm=given.confirm,
+        final=given.final,
         command="python -m search " + shlex.join(arguments),
     )
 
@@ -181,16 +300,15 @@ def _search(options: Options) -> int:
     from search.run import search
 
     ended = search(options, print)
-    if ended.trained:
-        from export.__main__ import main as export
+    if not ended.trained:
+        print(f"failed: {ended.fault}" if ended.fault else "interrupted before a trial was trained", file=sys.stderr)
+        return FAILED if ended.fault else PARTIAL
+    from export.__main__ import main as export
 
-        code = export([str(options.results)])
-        return code or (DONE if ended.complete else PARTIAL)
-    if ended.first_failure is not None:
-        print(f"failed: no trial was trained; the first one failed with: {ended.first_failure}", file=sys.stderr)
-        return FAILED
-    print("interrupted before a trial was trained", file=sys.stderr)
-    return PARTIAL
+    code = export([str(options.results)])
+    if ended.fault:
+        print(f"stopped: {ended.fault}", file=sys.stderr)
+    return code or (DONE if ended.complete else PARTIAL)
 
 
 if __name__ == "__main__":

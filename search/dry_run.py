@@ -17,7 +17,7 @@ from trainables.recipe import Material, recipe
 from trainables.trial import Assignment, footprint_of_untrained, run_trial
 
 if TYPE_CHECKING:
-    from search.run import Options
+    from search.options import Options
     from spaces.budget import Footprint
     from spaces.candidate import Scalar
 

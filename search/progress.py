@@ -5,19 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, final
 
 from optuna.trial import TrialState
-from ray.tune import Callback
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from export.front import front_of
-from search.searcher import reported
 from search.study import COUNTED, outcome
-from trainables.ray_trainable import NUMBER
 
 if TYPE_CHECKING:
     import optuna
@@ -26,19 +24,17 @@ PLAIN_SECONDS = 10.0
 
 
 @final
-class Progress(Callback):
-    """Counts trials as Ray ends them and shows where the study stands."""
+class Progress:
+    """Hears of trials that ended and shows where the study stands; `running` counts those that have not."""
 
-    def __init__(self, study: optuna.Study, trials: int, ceilings: list[float | None]) -> None:
+    def __init__(
+        self, study: optuna.Study, trials: int, ceilings: list[float | None], running: Callable[[], int]
+    ) -> None:
         self._study, self._trials, self._begun, self._ceilings = study, trials, time.monotonic(), ceilings
         self._counted_before = sum(_counts(study)[kind] for kind in COUNTED)
-        self._running: set[int] = set()
+        self._running = running
         self._said = self._begun
         self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Ray pickles callbacks into its experiment folder, which nothing here reads back.
-        return {}
 
     def shown(self) -> AbstractContextManager[Any]:
         """A context in which the live line is kept up to date; nothing where the output is no terminal."""
@@ -57,26 +53,15 @@ class Progress(Callback):
             _clock(elapsed),
             f"trained {counts['trained']}/{self._trials}",
             f"refused {counts['refused']}",
-            f"running {len(self._running)}",
+            f"running {self._running()}",
         ]
-        if counts["failed"]:
-            parts.append(f"failed {counts['failed']}")
+        parts += [f"{kind} {counts[kind]}" for kind in ("stopped", "failed") if counts[kind]]
         return "  ".join([*parts, *self._quality(), f"left {self._left(done, elapsed)}"])
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Ray started a trial."""
-        self._running.add(trial.config[NUMBER])
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def ended(self, number: int, params: Mapping[str, Any], report: Mapping[str, Any]) -> None:
         """Say how a trial ended."""
-        self._running.discard(trial.config[NUMBER])
-        self._console.print(_ended(trial.config[NUMBER], reported(trial.last_result), trial.config))
+        self._console.print(_ended(number, report, params))
         self._say()
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Say that a worker died."""
-        self._running.discard(trial.config[NUMBER])
-        self._console.print(f"trial {trial.config[NUMBER]:>4}  failed: the worker process died")
 
     def _say(self) -> None:
         now = time.monotonic()
@@ -101,9 +86,9 @@ def _counts(study: optuna.Study) -> Counter[str]:
     return Counter(outcome(trial) for trial in study.get_trials(deepcopy=False))
 
 
-def _ended(number: int, report: dict[str, Any], params: dict[str, Any]) -> str:
+def _ended(number: int, report: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     if report.get("outcome") != "trained":
-        return f"trial {number:>4}  failed: {report.get('reason')}"
+        return f"trial {number:>4}  {report.get('outcome')}: {report.get('reason')}"
     shown = report["objectives"]
     score = f"score {shown['score']:.3f} (float {report['score_float']:.3f})"
     cost = f"decision {shown['decision_ms']:6.1f} ms  arena {shown['arena_bytes'] / 1024:6.1f} KiB"

@@ -1,63 +1,209 @@
-"""Ray as every search uses it: started quietly, one CPU per trial, workers reused."""
+"""Ray as every search uses it: started or joined quietly, each trial with its share, workers reused."""
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import ray
 from ray import tune
+from ray.exceptions import OutOfMemoryError
 
-from trainables.ray_trainable import NUMBER
+from search.deaths import OUT_OF_MEMORY, Deaths
+from search.footprints import FootprintWorkers
+from search.options import Share
+from search.referee import start_referee
+from search.searcher import TaskSearcher
+from search.stopping import Judge, remembered, rungs_of
+from trainables.ray_trainable import TASKS, Post, TrialActor
 
 if TYPE_CHECKING:
-    from ray.tune import Callback
+    from export.results import Results
+    from search.options import Options
+    from search.referee import RemoteReferee
+    from search.searcher import Source
+    from spaces.candidate import Objective
+    from trainables.trial import Assignment
 
-    from search.searcher import OptunaSearcher
+# Ray counts its own trials, and a task that is handed out again is one more: the searcher says when to end.
+ENDLESS = 10**9
+ANSWER_SECONDS = 5.0
 
 
-def start_ray(cpus: int, address: str | None) -> None:
-    """Start Ray here with `cpus` (0: all), or join `address`; its logs and usage reports stay off."""
+@final
+class Cluster:
+    """Ray for one search: started when first needed, left when the search ends, however it ends."""
+
+    def __init__(self, options: Options, assignment: Assignment, results: Results) -> None:
+        self._options, self._assignment, self._results = options, assignment, results
+        self._searcher: TaskSearcher | None = None
+        self.fault: Exception | None = None
+        self.interrupted = self.out_of_time = False
+
+    @property
+    def running(self) -> int:
+        """Tasks that were handed out and did not end."""
+        return self._searcher.running if self._searcher else 0
+
+    @contextmanager
+    def until_interrupted(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Do what is inside until it is done, interrupted or out of time; then leave Ray."""
+        timer = threading.Timer(self._options.seconds or 0.0, self._time_is_up)
+        timer.daemon = True
+        if self._options.seconds is not None:
+            timer.start()
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.interrupted = True
+        finally:
+            timer.cancel()
+            ray.shutdown()
+        if self.interrupted or self.out_of_time:
+            say("the time is up" if self.out_of_time else "interrupted")
+
+    def start(self) -> None:
+        """Start or join Ray, if that was not done."""
+        if ray.is_initialized():
+            return
+        start_ray(self._options.cpus, self._options.address, self._options.share)
+        # After Ray's start, which puts a handler of its own there: a job is stopped by SIGTERM and ends as by Ctrl-C.
+        signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+
+    def footprints(self) -> FootprintWorkers:
+        """Workers for footprints."""
+        return FootprintWorkers(self._assignment, self._cpus)
+
+    def referee(self, objectives: Sequence[Objective]) -> RemoteReferee | None:
+        """The judge of early stopping, with what earlier runs decided; None where nothing is stopped."""
+        rungs = rungs_of(self._options.stop, self._options.epochs)
+        if not rungs:
+            return None
+        judge = remembered(Judge(self._options.stop, objectives), self._results.trials)
+        return start_referee(judge, rungs)
+
+    def run(self, source: Source, referee: RemoteReferee | None = None) -> None:
+        """Run the tasks of `source` to the end, or until `fault` says why not; nothing is left begun."""
+        deaths = Deaths()
+        self._searcher = TaskSearcher(source, deaths, self._options.batch)
+        post = Post(self._options.share.threads, referee, self._results.run_json)
+        actor = tune.with_parameters(TrialActor, assignment=self._assignment, post=post)
+        try:
+            run_trials(actor, self._searcher, self._options.share, self._at_once, str(self._results.folder), deaths)
+        finally:
+            self.fault = self._searcher.stopped_by
+            # A tuner that was interrupted returns as if it had come to its end.
+            over = source.exhausted and not self._searcher.running
+            self.interrupted = self.interrupted or not (over or self.fault)
+            with suppress(OSError):
+                source.close()
+
+    @property
+    def _cpus(self) -> int:
+        return self._options.cpus or int(ray.cluster_resources().get("CPU", 1))
+
+    @property
+    def _at_once(self) -> int | None:
+        # A cluster may grow: there Ray starts as many as find their resources.
+        return None if self._options.address else max(1, int(self._cpus / self._options.share.cpus))
+
+    def _time_is_up(self) -> None:
+        self.out_of_time = True
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def start_ray(cpus: int, address: str | None, share: Share | None = None) -> None:
+    """Start Ray here with `cpus` (0: all), or join `address` (HOST:PORT or auto); its logs and usage reports stay off.
+
+    An address that nothing answers is a `ValueError`.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
     os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
-    root = str(Path(__file__).resolve().parent.parent)
     address = address or os.environ.get("RAY_ADDRESS")
+    if address:
+        _require_answer(address)
     local: dict[str, Any] = {} if address else {"num_cpus": cpus or os.cpu_count(), "include_dashboard": False}
-    shared = {name: os.environ[name] for name in ("POTSTILL_CACHE",) if name in os.environ}
-    ray.init(
-        # "local" because Ray would otherwise join whatever cluster was last started on this machine.
-        address=address or "local",
-        runtime_env={"env_vars": {"PYTHONPATH": root, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", **shared}},
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        configure_logging=True,
-        **local,
-    )
+    try:
+        ray.init(
+            # "local" because Ray would otherwise join whatever cluster was last started on this machine.
+            address=address or "local",
+            runtime_env={"env_vars": _environment(share or Share(), joined=bool(address))},
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=True,
+            **local,
+        )
+    except ConnectionError as error:
+        raise ValueError(f"--address: no Ray cluster at {address}: {error}") from error
+    # A worker that died is said in our own words, with its trial's number.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
 
-def tuner_for(
-    actor: Any, searcher: OptunaSearcher, trials: int, cpus: int, folder: Path, callbacks: list[Callback]
+def _environment(share: Share, joined: bool) -> dict[str, str]:
+    root = str(Path(__file__).resolve().parent.parent)
+    # On a cluster each node has a cache of its own.
+    cache = {name: os.environ[name] for name in ("POTSTILL_CACHE",) if name in os.environ and not joined}
+    # A job's workers find the project in its working folder, which lies elsewhere on each node.
+    path = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {"PYTHONPATH": root}
+    return {**path, "OMP_NUM_THREADS": str(share.threads), "TF_CPP_MIN_LOG_LEVEL": "2", **cache}
+
+
+def _require_answer(address: str) -> None:
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit() or "//" in address:
+        return
+    try:
+        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+    except OSError as error:
+        raise ValueError(f"--address: nothing answers at {address}: {error.strerror or error}") from error
+
+
+def run_trials(
+    actor: Any, searcher: TaskSearcher, share: Share, at_once: int | None, storage: str, deaths: Deaths
+) -> None:
+    """Run what `searcher` hands out to its end: `at_once` trials (None: as many as fit), workers reused.
+
+    `storage` is a folder or a URI that Ray keeps its own files in.
+    """
+    while True:
+        try:
+            _tuner(actor, searcher, share, at_once, storage, deaths).fit()
+            return
+        except RuntimeError as error:
+            # Ray Tune 2.60 knows no such end of an actor and stops with it, after it has let all workers go.
+            if not isinstance(error.__cause__, OutOfMemoryError):
+                raise
+            searcher.all_died(OUT_OF_MEMORY)
+
+
+def _tuner(
+    actor: Any, searcher: TaskSearcher, share: Share, at_once: int | None, storage: str, deaths: Deaths
 ) -> tune.Tuner:
-    """Ray Tune as every search uses it: one CPU per trial, workers reused, nothing printed."""
     return tune.Tuner(
-        tune.with_resources(actor, {"cpu": 1}),
+        tune.with_resources(actor, share.resources),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            num_samples=trials,
-            max_concurrent_trials=cpus,
+            scheduler=deaths,
+            num_samples=ENDLESS,
+            max_concurrent_trials=at_once,
             reuse_actors=True,
             trial_dirname_creator=trial_folder,
         ),
         run_config=tune.RunConfig(
             name="ray",
-            storage_path=str(folder),
+            storage_path=storage,
             verbose=0,
-            callbacks=callbacks,
             # A trial keeps its own checkpoint in its own folder.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
@@ -65,5 +211,5 @@ def tuner_for(
 
 
 def trial_folder(trial: Any) -> str:
-    """Ray's own folder of a trial, named as ours is."""
-    return str(trial.config[NUMBER])
+    """Ray's own folder of a Ray trial, named by its first task."""
+    return f"{trial.config[TASKS][0]['number']}-{trial.trial_id}"

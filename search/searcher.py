@@ -1,133 +1,99 @@
-"""Optuna behind Ray Tune: proposes only candidates that fit the budget, and tells the study how they ended."""
+"""Ray Tune's searcher: hands out tasks, several to a Ray trial if asked, and sees to those whose worker died."""
 
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol, final
 
-import ray
 from ray.tune.search import Searcher
 
-from search.study import finished_report, record_footprint, tell_failed, tell_refused, tell_report, unfinished
-from spaces.budget import Footprint
-from trainables.ray_trainable import NUMBER, REPORT
-from trainables.trial import footprint_of_untrained
+from trainables.disk import NO_SPACE
+from trainables.ray_trainable import REPORT, TASKS
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from search.deaths import Deaths
+    from trainables.trial import Task
 
-    import optuna
-    from optuna.trial import FrozenTrial
-
-    from spaces import RecipeSpace
-    from spaces.budget import Budget
-    from spaces.candidate import Scalar
-    from spaces.narrowed import Narrowing
-    from trainables.trial import Assignment
-
-AHEAD = 2
-REFUSALS_WHERE_NOTHING_FITTED = 64
-REFUSALS_IN_A_ROW = 1000
-FAILED_FOOTPRINTS_IN_A_ROW = 5
+LOST_NODES = 3
 
 
-class NothingFitsError(ValueError):
-    """No candidate fits the budget; the message names the tightest ceiling and the smallest footprint seen."""
+class Source(Protocol):
+    """Where tasks come from, and who is told how they end."""
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether no task is left to hand out."""
+        ...
 
-class FootprintsFailError(RuntimeError):
-    """Footprint after footprint fails: the fault is not the candidates'."""
+    def next(self, wait: bool) -> Task | None:
+        """The next task; None where there is none left, or none yet and `wait` is not asked for."""
+        ...
 
+    def ended(self, task: Task, report: Mapping[str, Any]) -> None:
+        """Take the report of a task: trained, stopped or failed."""
+        ...
 
-class FootprintSource(Protocol):
-    """Footprints that are worked out elsewhere while the driver goes on."""
-
-    def start(self, params: Mapping[str, Scalar]) -> Callable[[], Footprint]:
-        """Begin one; the returned call waits for it."""
+    def close(self) -> None:
+        """Keep what was begun and did not end for a later run."""
         ...
 
 
-@final
-class FootprintWorker:
-    """A Ray actor that converts and profiles untrained students beside the trials."""
-
-    def __init__(self, assignment: Assignment) -> None:
-        actor: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=1)(_FootprintActor)
-        self._actor = actor.remote()
-        # With each call rather than once, so that an actor which died can be started anew.
-        self._assignment = ray.put(assignment)
-
-    def start(self, params: Mapping[str, Scalar]) -> Callable[[], Footprint]:
-        """Queue one footprint; waiting for it raises what went wrong in the actor."""
-        reference = self._actor.footprint.remote(self._assignment, dict(params))
-        return lambda: Footprint(**ray.get(reference))
+class HaltError(RuntimeError):
+    """A fault that every further trial would meet too."""
 
 
 @final
-class _FootprintActor:
-    def footprint(self, assignment: Assignment, params: Mapping[str, Scalar]) -> dict[str, Any]:
-        return footprint_of_untrained(assignment, params).as_dict()
+class TaskSearcher(Searcher):
+    """Tasks of `source` as Ray trials of up to `batch` tasks.
 
-
-@final
-class OptunaSearcher(Searcher):
-    """Ask and tell for one study. Refused points never reach Ray; `trials` bounds how many are handed out.
-
-    Ray's own OptunaSearch drops constraints and tells stopped trials as complete, hence this one.
+    Ray's own OptunaSearch drops constraints and tells stopped trials as complete, hence this one. A task whose worker
+    died is tried once more with nothing beside it, from its checkpoint, and then is failed; one whose node was lost is
+    handed out again. `stopped_by` holds what ended the search before its time.
     """
 
-    def __init__(
-        self,
-        study: optuna.Study,
-        recipe_space: RecipeSpace,
-        narrowing: Narrowing,
-        budget: Budget,
-        footprints: FootprintSource,
-        folder: Path,
-        trials: int,
-    ) -> None:
+    def __init__(self, source: Source, deaths: Deaths, batch: int = 1) -> None:
         super().__init__(metric=None, mode=None)
-        self._study, self._recipe_space, self._narrowing = study, recipe_space, narrowing
-        self._budget, self._footprints, self._trials_folder = budget, footprints, folder
-        self._left = trials
-        self._started: dict[str, optuna.Trial] = {}
-        self._ahead: deque[tuple[optuna.Trial, Callable[[], Footprint]]] = deque()
-        self._refused_in_a_row: list[Footprint] = []
-        self._failed_footprints_in_a_row = 0
-        self._something_fits = any(_fits(trial) for trial in study.get_trials(deepcopy=False))
-        self._take_up(unfinished(study))
-        self.stopped_by: NothingFitsError | FootprintsFailError | None = None
+        self._source, self._deaths, self._batch = source, deaths, batch
+        self._running: dict[str, deque[Task]] = {}
+        self._gathered: deque[Task] = deque()
+        self._to_repeat: deque[Task] = deque()
+        self._alone: str | None = None
+        self._died: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
+        self.stopped_by: Exception | None = None
 
-    def _take_up(self, left_over: list[optuna.Trial]) -> None:
-        for trial in left_over:
-            report = finished_report(self._trials_folder, trial.number)
-            if report is not None:
-                tell_report(self._study, trial, report, self._recipe_space)
-                self._left -= 1
-            else:
-                self._begin(trial)
+    @property
+    def running(self) -> int:
+        """Tasks that were handed out and did not end."""
+        return sum(map(len, self._running.values()))
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        """Parameters and number of the next trial that fits; FINISHED when there are no more."""
+        """The tasks of the next Ray trial; None while there is none yet; FINISHED when there are no more."""
         try:
-            trial = self._next_fitting()
-        except (NothingFitsError, FootprintsFailError) as error:
+            return self._suggested(trial_id)
+        except OSError as error:
+            self._halt_for(error)
+        except (ValueError, RuntimeError) as error:
             self.stopped_by = error
-            trial = None
-        if trial is None:
-            return Searcher.FINISHED
-        self._left -= 1
-        self._started[trial_id] = trial
-        self._fill()
-        return {NUMBER: trial.number, **trial.params}
+        return Searcher.FINISHED
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Take the report of one task of a batch."""
+        self._settle(trial_id, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell the study; a worker that died without a word is FAIL."""
-        trial = self._started.pop(trial_id, None)
-        if trial is not None:
-            tell_report(self._study, trial, reported(result), self._recipe_space)
+        """Take the report of a Ray trial's last task, or its death."""
+        if not error and result and REPORT in result:
+            self._settle(trial_id, result)
+        self._gone(trial_id, self._deaths.reason(trial_id))
+
+    def all_died(self, reason: str) -> None:
+        """Every running worker is gone: each task that was begun may be the one at fault."""
+        for trial_id in list(self._running):
+            self._gone(trial_id, reason)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study's journal holds it all."""
@@ -139,73 +105,76 @@ class OptunaSearcher(Searcher):
         # Ray pickles the searcher into its own experiment folder, which nothing here reads back.
         return {}
 
-    def _next_fitting(self) -> optuna.Trial | None:
-        while self._left > 0:
-            self._fill()
-            trial, wait = self._ahead.popleft()
-            if self._admitted(trial, wait):
-                return trial
-        return None
+    def _suggested(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self.stopped_by is not None:
+            return Searcher.FINISHED if not self._running else None
+        if self._to_repeat or self._alone is not None:
+            return self._alone_in(trial_id) if not self._running else None
+        self._gather()
+        if len(self._gathered) >= self._batch or (self._gathered and self._source.exhausted):
+            return self._handed(trial_id, [self._gathered.popleft() for _ in range(self._size())])
+        # Until the last one ended: its worker may die, and then it is handed out again.
+        over = self._source.exhausted and not self._running and not self._gathered
+        return Searcher.FINISHED if over else None
 
-    def _fill(self) -> None:
-        while len(self._ahead) < min(AHEAD, self._left):
-            self._begin(self._study.ask())
+    def _size(self) -> int:
+        return min(self._batch, len(self._gathered))
 
-    def _begin(self, trial: optuna.Trial) -> None:
-        # Where a trial has parameters already, the space reads them; where it was cut off, it adds the rest.
-        self._narrowing.propose(self._recipe_space, trial)
-        self._ahead.append((trial, self._footprints.start(trial.params)))
+    def _gather(self) -> None:
+        while len(self._gathered) < self._batch:
+            task = self._source.next(wait=not self._running)
+            if task is None:
+                return
+            self._gathered.append(task)
 
-    def _admitted(self, trial: optuna.Trial, wait: Callable[[], Footprint]) -> bool:
+    def _alone_in(self, trial_id: str) -> dict[str, Any]:
+        self._alone = trial_id
+        return self._handed(trial_id, [self._to_repeat.popleft()])
+
+    def _handed(self, trial_id: str, tasks: list[Task]) -> dict[str, Any]:
+        self._running[trial_id] = deque(tasks)
+        return {TASKS: [asdict(task) for task in tasks]}
+
+    def _gone(self, trial_id: str, reason: str) -> None:
+        tasks = self._running.pop(trial_id)
+        self._alone = None if self._alone == trial_id else self._alone
+        if tasks:
+            self._bury(tasks.popleft(), reason)
+            # Those behind it in the batch were not begun.
+            self._gathered.extendleft(reversed(tasks))
+
+    def _settle(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        report = json.loads(result[REPORT])
+        tasks = self._running.get(trial_id, deque())
+        # Ray gives the last report of a trial twice.
+        if not tasks or tasks[0].name != report["name"]:
+            return
+        task = tasks.popleft()
+        if report["outcome"] == "halt":
+            self.stopped_by = HaltError(report["reason"])
+        elif report["outcome"] == "retry":
+            self._bury(task, report["reason"])
+        else:
+            self._tell(task, report)
+
+    def _bury(self, task: Task, reason: str) -> None:
+        if self._deaths.by_node(reason) and self._lost[task.name] < LOST_NODES:
+            self._lost[task.name] += 1
+            self._gathered.appendleft(task)
+        elif not self._died[task.name]:
+            self._died[task.name] += 1
+            self._to_repeat.append(task)
+        else:
+            self._tell(task, {"outcome": "failed", "reason": f"{reason}, and again with nothing beside it"})
+
+    def _tell(self, task: Task, report: Mapping[str, Any]) -> None:
         try:
-            footprint = wait()
-        except Exception as error:
-            self._footprint_failed(trial, error)
-            return False
-        self._failed_footprints_in_a_row = 0
-        if all(over <= 0 for over in record_footprint(trial, footprint, self._budget).values()):
-            self._something_fits = True
-            self._refused_in_a_row.clear()
-            return True
-        tell_refused(self._study, trial)
-        self._refused_in_a_row.append(footprint)
-        self._give_up_where_nothing_fits()
-        return False
+            self._source.ended(task, report)
+        except OSError as error:
+            # The task's folder holds the report: the next search tells it.
+            self._halt_for(error)
 
-    def _footprint_failed(self, trial: optuna.Trial, error: Exception) -> None:
-        tell_failed(self._study, trial, f"footprint: {error}")
-        self._left -= 1
-        self._failed_footprints_in_a_row += 1
-        if self._failed_footprints_in_a_row >= FAILED_FOOTPRINTS_IN_A_ROW:
-            raise FootprintsFailError(
-                f"{FAILED_FOOTPRINTS_IN_A_ROW} footprints in a row failed, the last with: {error}"
-            )
-
-    def _give_up_where_nothing_fits(self) -> None:
-        most = REFUSALS_IN_A_ROW if self._something_fits else REFUSALS_WHERE_NOTHING_FITTED
-        if len(self._refused_in_a_row) >= most:
-            raise NothingFitsError(nothing_fits(self._refused_in_a_row, self._budget))
-
-
-def _fits(trial: FrozenTrial) -> bool:
-    return bool(trial.constraints) and all(over <= 0 for over in trial.constraints.values())
-
-
-def reported(result: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The report of a worker out of Ray's result; a worker that left none has died."""
-    if not result or REPORT not in result:
-        return {"outcome": "failed", "reason": "the worker process died"}
-    report: dict[str, Any] = json.loads(result[REPORT])
-    return report
-
-
-def nothing_fits(refused: list[Footprint], budget: Budget) -> str:
-    """Which ceiling is the tightest, and the footprint that comes nearest to it."""
-    least = {name: min(budget.overrun(footprint)[name] for footprint in refused) for name in budget.as_dict()}
-    tightest = max(least, key=lambda name: least[name])
-    smallest = min(refused, key=lambda footprint: budget.overrun(footprint)[tightest])
-    return (
-        f"--budget: none of {len(refused)} candidates in a row fits {budget}; the tightest ceiling is {tightest}="
-        f"{budget.as_dict()[tightest]:g}; the smallest footprint seen takes flash {smallest.flash_bytes} B, "
-        f"arena {smallest.arena_bytes} B, decision {budget.held_ms(smallest):.1f} ms"
-    )
+    def _halt_for(self, error: OSError) -> None:
+        if error.errno not in NO_SPACE:
+            raise error
+        self.stopped_by = HaltError(f"the disk is full: {error.filename or 'the study'} cannot be written")

@@ -4,53 +4,103 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from export.results import Results
+from export.results import Results, read_object
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from spaces import RecipeSpace
     from spaces.budget import Budget, Footprint
+    from spaces.candidate import Scalar
     from spaces.narrowed import Narrowing
 
+_TAIL_BYTES = 1 << 16
 COUNTED = ("trained", "stopped", "failed")
+SAMPLERS: Mapping[str, Callable[[int], optuna.samplers.BaseSampler]] = {
+    "tpe": lambda seed: optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed),
+    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed),
+    "nsga3": lambda seed: optuna.samplers.NSGAIIISampler(seed=seed),
+    "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+}
 
 
 def open_study(
-    results: Results, recipe: str, recipe_space: RecipeSpace, narrowing: Narrowing, seed: int
+    results: Results,
+    recipe: str,
+    recipe_space: RecipeSpace,
+    narrowing: Narrowing,
+    seed: int,
+    sampler: str = "tpe",
+    more_points: Sequence[Mapping[str, Scalar]] = (),
 ) -> optuna.Study:
-    """Create or load the study; the recipe's start points are enqueued once, at creation."""
+    """Create or load the study; the recipe's start points and `more_points` are enqueued once.
+
+    The caller holds the lock of the results folder: what a killed search left of a line or a lock is removed.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    mend_journal(results.journal)
     study = optuna.create_study(
         study_name=recipe,
         storage=JournalStorage(JournalFileBackend(str(results.journal))),
         directions=[objective.direction for objective in recipe_space.OBJECTIVES],
         load_if_exists=True,
     )
-    study.sampler = _sampler(seed + len(study.get_trials(deepcopy=False)))
-    if not study.get_trials(deepcopy=False):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.sampler = SAMPLERS[sampler](seed + len(study.get_trials(deepcopy=False)))
+        if not study.metric_names:
             study.set_metric_names([objective.name for objective in recipe_space.OBJECTIVES])
-        for point in recipe_space.START_POINTS:
-            study.enqueue_trial(narrowing.adjusted(point))
+    _enqueue(study, [narrowing.adjusted(point) for point in (*recipe_space.START_POINTS, *more_points)])
     return study
 
 
-def _sampler(seed: int) -> optuna.samplers.BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+def mend_journal(journal: Path) -> None:
+    """Cut off a last line that a kill or a full disk left unfinished, and remove a dead search's lock.
+
+    Optuna reads past such a line, but what it appends next would join it and make the journal unreadable.
+    """
+    lock = journal.with_name(f"{journal.name}.lock")
+    lock.unlink(missing_ok=True)
+    if not journal.is_file():
+        return
+    with journal.open("r+b") as file:
+        whole = _bytes_of_whole_lines(file)
+        if whole < file.seek(0, os.SEEK_END):
+            file.truncate(whole)
+
+
+def _bytes_of_whole_lines(file: IO[bytes]) -> int:
+    at = file.seek(0, os.SEEK_END)
+    while at:
+        start = max(0, at - _TAIL_BYTES)
+        file.seek(start)
+        newline = file.read(at - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        at = start
+    return 0
+
+
+def _enqueue(study: optuna.Study, points: Sequence[Mapping[str, Scalar]]) -> None:
+    # By an attribute of their own rather than by their parameters, which the space completes.
+    known = {trial.user_attrs.get("start_point") for trial in study.get_trials(deepcopy=False)}
+    for point in points:
+        name = json.dumps(dict(point), sort_keys=True)
+        if name not in known:
+            known.add(name)
+            study.enqueue_trial(dict(point), user_attrs={"start_point": name})
 
 
 def record_footprint(trial: optuna.Trial, footprint: Footprint, budget: Budget) -> dict[str, float]:
@@ -78,8 +128,23 @@ def tell_failed(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
     study.tell(trial, state=TrialState.FAIL)
 
 
+def tell_stopped(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
+    """A trial that was not worth going on with: PRUNED, with the reason."""
+    trial.set_user_attr("outcome", "stopped")
+    trial.set_user_attr("reason", reason)
+    study.tell(trial, state=TrialState.PRUNED)
+
+
+def give_back(study: optuna.Study, trial: optuna.Trial) -> None:
+    """Put an unfinished trial back into the queue: the next search takes it up, under its number, where it stopped."""
+    study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+
+
 def tell_report(study: optuna.Study, trial: optuna.Trial, report: Mapping[str, Any], recipe_space: RecipeSpace) -> None:
     """Tell what a worker reported: its objectives, or the failure that it names."""
+    if report.get("outcome") == "stopped":
+        tell_stopped(study, trial, str(report.get("reason")))
+        return
     if report.get("outcome") != "trained":
         tell_failed(study, trial, str(report.get("reason", "the worker reported no outcome")))
         return
@@ -99,7 +164,7 @@ def tell_report(study: optuna.Study, trial: optuna.Trial, report: Mapping[str, A
 
 
 def unfinished(study: optuna.Study) -> list[optuna.Trial]:
-    """Trials that an earlier run left RUNNING, to be taken up again under their own numbers."""
+    """Trials that a killed search left RUNNING, to be taken up again under their own numbers."""
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     return [optuna.Trial(study, trial._trial_id) for trial in running]
 
@@ -114,7 +179,8 @@ def outcome(trial: FrozenTrial) -> str:
     return str(trial.user_attrs.get("outcome", trial.state.name.lower()))
 
 
-def finished_report(trials: Path, number: int) -> dict[str, Any] | None:
+def finished_report(trials: Path, number: int, params: Mapping[str, Any]) -> dict[str, Any] | None:
     """The metrics.json of a trial whose worker finished, though its driver was gone before it could be told."""
     path = trials / str(number) / "metrics.json"
-    return json.loads(path.read_text()) if path.is_file() else None
+    report = read_object(path) if path.is_file() else {}
+    return report if report.get("params") == dict(params) else None

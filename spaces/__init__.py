@@ -23,6 +23,7 @@ class RecipeSpace(Protocol):
     BUDGET: Budget
     BOARD: str
     EPOCHS: int
+    SOURCE_EPOCHS: int
     START_POINTS: Sequence[Mapping[str, Scalar]]
 
     def space(self, trial: BaseTrial) -> Candidate:

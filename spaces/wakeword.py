@@ -21,6 +21,8 @@ OBJECTIVES = (
 BUDGET = Budget(flash_bytes=128 * 1024, arena_bytes=100 * 1024, latency_ms=50.0)
 BOARD = "esp32-s3-devkitc-1-n8"
 EPOCHS = 20
+# The no-PSRAM preset of the source.
+SOURCE_EPOCHS = 150
 
 # The no-PSRAM preset of sarpel/wakeword-training-platform: TinyConv [16, 32, 64, 64], 40 mels, 1 s, T 4, teacher's
 # weight 0.7. It names neither ratio nor schedule: three negatives to a positive and a cosine are ours.

@@ -82,6 +82,14 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
+class StoppedEarlyError(Exception):
+    """Raised by `on_epoch`: the run that has come to `progress` is not worth going on with, for this reason."""
+
+    def __init__(self, progress: Progress, reason: str) -> None:
+        super().__init__(reason)
+        self.progress, self.reason = progress, reason
+
+
 def teach(
     network: nn.Module,
     data: TrainingSet,
@@ -91,18 +99,21 @@ def teach(
     seed: int,
     validate: Callable[[nn.Module], float],
     checkpoint: Path | None = None,
-    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+    on_epoch: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
-    """Train in place and leave the network at its best epoch by `validate` (higher is better).
+    """Train in place, where the network's weights lie, and leave it at its best epoch by `validate` (higher is better).
 
-    With a `checkpoint` path the run goes on from the last finished epoch found there, bit for bit as if unbroken.
-    Raises `NotANumberError` when the loss or a weight is not finite.
+    With a `checkpoint` path the run goes on from the last finished epoch found there, bit for bit as if unbroken, and
+    `on_epoch` hears of that epoch again: what followed from it may have been lost with the process. What `on_epoch`
+    raises ends the run. Raises `NotANumberError` when the loss or a weight is not finite.
     """
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=candidate.schedule.peak_lr, weight_decay=WEIGHT_DECAY, fused=True
     )
     progress = _resumed(checkpoint, network, optimizer)
+    if progress.history:
+        on_epoch(progress)
     for epoch in range(progress.epoch, epochs):
         started = time.perf_counter()
         row = _epoch(network, optimizer, data, candidate, epoch, epochs, seed)
@@ -111,7 +122,7 @@ def teach(
         _remember(progress, network, row)
         if checkpoint is not None:
             _save(checkpoint, network, optimizer, progress)
-        on_epoch(row)
+        on_epoch(progress)
     network.load_state_dict(progress.best_state)
     return progress
 
@@ -128,11 +139,12 @@ def _epoch(
     torch.manual_seed(seed * 1_000_003 + epoch)
     network.train()
     batches = np.array_split(*_into_batches(data.epoch_rows(candidate.data_mix, seed, epoch)))
-    sums = torch.zeros(3)
+    device = _device_of(network)
+    sums = torch.zeros(3, device=device)
     rate = candidate.schedule.peak_lr
     for step, rows in enumerate(batches):
         rate = learning_rate(candidate.schedule, (epoch + step / len(batches)) / epochs)
-        sums += _step(network, optimizer, rate, _batch(data, rows), candidate)
+        sums += _step(network, optimizer, rate, _batch(data, rows, device), candidate)
     total, hard, soft = (sums / len(batches)).tolist()
     if not math.isfinite(total):
         raise NotANumberError(f"loss: {total} in epoch {epoch} at peak_lr={candidate.schedule.peak_lr:g}; lower it")
@@ -151,9 +163,14 @@ def _into_batches(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
     return rows, max(1, math.ceil(len(rows) / BATCH))
 
 
-def _batch(data: TrainingSet, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+def _batch(data: TrainingSet, rows: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     features = torch.from_numpy(np.ascontiguousarray(data.features[rows])).unsqueeze(1)
-    return features, torch.from_numpy(data.target[rows]), torch.from_numpy(data.teacher[rows])
+    target, teacher = torch.from_numpy(data.target[rows]), torch.from_numpy(data.teacher[rows])
+    return features.to(device), target.to(device), teacher.to(device)
+
+
+def _device_of(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
 def _step(
@@ -179,8 +196,9 @@ def logits_of(network: nn.Module, features: NDArray[np.float32]) -> NDArray[np.f
     """Outputs [clips, classes] in evaluation mode for features [clips, frames, mels]."""
     network.eval()
     parts = [features[at : at + SCORING_BATCH] for at in range(0, len(features), SCORING_BATCH)]
-    outputs = [network(torch.from_numpy(np.array(part)).unsqueeze(1)) for part in parts]
-    result: NDArray[np.float32] = torch.cat(outputs).numpy()
+    device = _device_of(network)
+    outputs = [network(torch.from_numpy(np.array(part)).unsqueeze(1).to(device)) for part in parts]
+    result: NDArray[np.float32] = torch.cat(outputs).cpu().numpy()
     if not np.isfinite(result).all():
         raise NotANumberError("network: an output is not finite; lower peak_lr")
     return result
@@ -205,7 +223,7 @@ def _resumed(checkpoint: Path | None, network: nn.Module, optimizer: torch.optim
     if checkpoint is None or not checkpoint.is_file():
         return Progress()
     try:
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, weights_only=True, map_location=_device_of(network))
     except (OSError, RuntimeError, EOFError, ValueError):
         # A power cut may leave a name without its content: begin again.
         return Progress()

@@ -9,21 +9,22 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
 from optuna.trial import FixedTrial
 
-from export.footprint import footprint_of
+from export.footprint import PROFILER_VERSION, footprint_of
 from export.results import write_atomically
 from export.tflite import CALIBRATION_CLIPS, Int8Model, float_tflite, int8_tflite
 from spaces import recipe_space
+from spaces.budget import Footprint
 from trainables.cache import cache_folder, content_key
-from trainables.distil import Progress, history_csv, logits_of, teach
+from trainables.distil import Progress, StoppedEarlyError, history_csv, logits_of, teach
 from trainables.recipe import Judgement, Material, recipe
 from trainables.students import build_student
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from export.calibration import Calibration
     from spaces.board import Board
-    from spaces.budget import Footprint
     from spaces.candidate import Candidate, Scalar
     from trainables.distil import TrainingSet
 
@@ -42,7 +42,10 @@ TEACHER_IDLE, TEACHER_DOMINATES = 0.1, 10.0
 
 @dataclass(frozen=True)
 class Assignment:
-    """What every trial of a study has in common. `trials` is the folder that holds one folder per trial."""
+    """What every trial of a study has in common.
+
+    `trials` is the folder that holds one folder per trial, `device` a name that torch knows.
+    """
 
     recipe: str
     material: Material
@@ -51,6 +54,37 @@ class Assignment:
     seed: int
     trials: Path
     calibration: Calibration | None = None
+    device: str = "cpu"
+
+
+@final
+@dataclass(frozen=True)
+class Task:
+    """One candidate on its way to a worker: its trial number, parameters and costs by objective name.
+
+    `seed`, `epochs` and `trials` take the place of the assignment's where they are given.
+    """
+
+    number: int
+    params: Mapping[str, Scalar]
+    costs: Mapping[str, float] = field(default_factory=dict)
+    seed: int | None = None
+    epochs: int | None = None
+    trials: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What tells it from every other task of a run."""
+        return f"{self.trials or 'trials'}/{self.number}"
+
+    def within(self, assignment: Assignment) -> Assignment:
+        """The assignment with what this task changes."""
+        return replace(
+            assignment,
+            seed=assignment.seed if self.seed is None else self.seed,
+            epochs=self.epochs or assignment.epochs,
+            trials=Path(self.trials) if self.trials else assignment.trials,
+        )
 
 
 @dataclass(frozen=True)
@@ -71,24 +105,39 @@ def candidate_of(recipe_name: str, params: Mapping[str, Scalar]) -> Candidate:
 
 def footprint_of_untrained(assignment: Assignment, params: Mapping[str, Scalar]) -> Footprint:
     """Footprint of the candidate's INT8 .tflite before any training; kept by (architecture, board, profiler)."""
-    from export.footprint import PROFILER_VERSION
-    from spaces.budget import Footprint
-
+    known = known_footprint(assignment, params)
+    if known is not None:
+        return known
     candidate = candidate_of(assignment.recipe, params)
     outputs = len(assignment.material.corpus.labels)
-    converters = [version(name) for name in ("litert-torch", "ai-edge-quantizer")]
-    conditions = (PROFILER_VERSION, converters, assignment.board, assignment.calibration, outputs)
-    key = content_key("footprint", candidate.architecture, *conditions)
-    kept = cache_folder() / "footprints" / f"{key}.json"
-    if kept.is_file():
-        return Footprint(**json.loads(kept.read_text()))
     network = _with_distinct_weights(build_student(candidate.student, candidate.front_end, outputs))
     clips = np.random.default_rng(0).standard_normal((8, candidate.front_end.frames, candidate.front_end.mels, 1))
     model = int8_tflite(float_tflite(network, _input_shape(candidate)), clips.astype(np.float32))
     footprint = footprint_of(model, assignment.board, candidate.front_end, assignment.calibration)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(kept, json.dumps(footprint.as_dict()))
+    keep_footprint(assignment, params, footprint)
     return footprint
+
+
+def known_footprint(assignment: Assignment, params: Mapping[str, Scalar]) -> Footprint | None:
+    """The footprint that this machine's cache holds for the candidate's architecture, if it does."""
+    kept = _footprint_path(assignment, params)
+    try:
+        return Footprint(**json.loads(kept.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def keep_footprint(assignment: Assignment, params: Mapping[str, Scalar], footprint: Footprint) -> None:
+    """Put a footprint that was worked out, here or elsewhere, into this machine's cache."""
+    write_atomically(_footprint_path(assignment, params), json.dumps(footprint.as_dict()))
+
+
+def _footprint_path(assignment: Assignment, params: Mapping[str, Scalar]) -> Path:
+    converters = [version(name) for name in ("litert-torch", "ai-edge-quantizer")]
+    outputs = len(assignment.material.corpus.labels)
+    conditions = (PROFILER_VERSION, converters, assignment.board, assignment.calibration, outputs)
+    key = content_key("footprint", candidate_of(assignment.recipe, params).architecture, *conditions)
+    return cache_folder() / "footprints" / f"{key}.json"
 
 
 def _with_distinct_weights(network: nn.Module) -> nn.Module:
@@ -104,11 +153,12 @@ def run_trial(
     assignment: Assignment,
     number: int,
     params: Mapping[str, Scalar],
-    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+    on_epoch: Callable[[Progress], None] = lambda progress: None,
 ) -> dict[str, Any]:
     """Teach, quantize, score and profile one candidate; write its folder; return the content of metrics.json.
 
-    A trial that was interrupted goes on from its checkpoint. Raises `NotANumberError` when the loss diverges.
+    A trial that was interrupted goes on from its checkpoint; one that `on_epoch` stops by a `StoppedEarlyError` leaves
+    its curve and no student. Raises `NotANumberError` when the loss diverges.
     """
     started = time.perf_counter()
     folder = assignment.trials / str(number)
@@ -116,7 +166,10 @@ def run_trial(
     candidate = candidate_of(assignment.recipe, params)
     data = recipe(assignment.recipe).training_set(assignment.material, candidate)
     prepared = time.perf_counter()
-    taught = _taught(assignment, candidate, data, folder, on_epoch)
+    try:
+        taught = _taught(assignment, candidate, data, folder, on_epoch)
+    except StoppedEarlyError as stopped:
+        return _stopped(assignment, number, params, folder, stopped)
     scored = time.perf_counter()
     footprint = footprint_of(taught.int8, assignment.board, candidate.front_end, assignment.calibration)
     seconds = {
@@ -131,18 +184,37 @@ def run_trial(
     return metrics
 
 
+def _stopped(
+    assignment: Assignment, number: int, params: Mapping[str, Scalar], folder: Path, stopped: StoppedEarlyError
+) -> dict[str, Any]:
+    metrics = {
+        "schema": SCHEMA,
+        "number": number,
+        "outcome": "stopped",
+        "params": dict(params),
+        "seed": assignment.seed,
+        "reason": stopped.reason,
+        "epochs": stopped.progress.epoch,
+        "validation_score": stopped.progress.best_score,
+    }
+    write_atomically(folder / "history.csv", history_csv(stopped.progress.history))
+    write_atomically(folder / "metrics.json", json.dumps(metrics, indent=2))
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    return metrics
+
+
 def _taught(
     assignment: Assignment,
     candidate: Candidate,
     data: TrainingSet,
     folder: Path,
-    on_epoch: Callable[[dict[str, float]], None],
+    on_epoch: Callable[[Progress], None],
 ) -> Taught:
     rules, material = recipe(assignment.recipe), assignment.material
     validation = material.corpus.indices("validation")
     validation_features = np.ascontiguousarray(data.features[validation])
     torch.manual_seed(assignment.seed)
-    network = build_student(candidate.student, candidate.front_end, len(material.corpus.labels))
+    network = build_student(candidate.student, candidate.front_end, len(material.corpus.labels)).to(assignment.device)
     progress = teach(
         network,
         data,
@@ -153,6 +225,7 @@ def _taught(
         checkpoint=folder / "checkpoint.pt",
         on_epoch=on_epoch,
     )
+    network.cpu()
     calibration = np.random.default_rng(assignment.seed).choice(
         data.rows, min(CALIBRATION_CLIPS, len(data.rows)), replace=False
     )
@@ -175,6 +248,7 @@ def _metrics(
         "number": number,
         "outcome": "trained",
         "params": dict(params),
+        "seed": assignment.seed,
         "objectives": _objectives(assignment.recipe, judgement, footprint),
         "tflite_sha256": hashlib.sha256(taught.int8).hexdigest(),
         "score_int8": judgement.score_int8,

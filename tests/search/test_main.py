@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import search.__main__ as command
-from search.run import refuse_other_run
+from search.record import refuse_other_run
 
 SMALL = ("--epochs", "1", "--trials", "1")
 

@@ -24,10 +24,10 @@ from spaces.candidate import Scalar
 from spaces.narrowed import Narrowing, parameters
 from trainables import recipes as recipes_folder
 from trainables import trial as trial_module
-from trainables.distil import NotANumberError
-from trainables.ray_trainable import report_of
+from trainables.distil import NotANumberError, Progress
+from trainables.ray_trainable import Post, report_of
 from trainables.recipe import Material, Request, recipe
-from trainables.trial import Assignment, candidate_of, footprint_of_untrained, run_trial
+from trainables.trial import Assignment, Task, candidate_of, footprint_of_untrained, run_trial
 
 RECIPES = sorted(spaces.recipes())
 
@@ -149,20 +149,53 @@ def test_the_same_seed_gives_the_same_trial(speech_folder: Path, tmp_path: Path)
 
 
 def test_a_trial_goes_on_from_its_checkpoint(speech_folder: Path, tmp_path: Path) -> None:
-    class StoppedError(Exception):
+    class KilledError(Exception):
         pass
 
-    def stop(row: dict[str, float]) -> None:
-        if row["epoch"] == 1:
-            raise StoppedError
+    def kill(progress: Progress) -> None:
+        if progress.epoch == 2:
+            raise KilledError
 
     assignment, params = assignment_of("wakeword", speech_folder, tmp_path, epochs=3), point("wakeword", "ds_cnn")
-    with pytest.raises(StoppedError):
-        run_trial(assignment, 0, params, on_epoch=stop)
-    epochs: list[float] = []
-    resumed = run_trial(assignment, 0, params, on_epoch=lambda row: epochs.append(row["epoch"]))
-    assert epochs == [2]
+    with pytest.raises(KilledError):
+        run_trial(assignment, 0, params, on_epoch=kill)
+    epochs: list[int] = []
+    resumed = run_trial(assignment, 0, params, on_epoch=lambda progress: epochs.append(progress.epoch))
+    assert epochs == [2, 3]
     assert resumed["score_int8"] == run_trial(assignment, 1, params)["score_int8"]
+
+
+class Referee:
+    """Stops a trial at the second of two rungs, and counts how often it is asked."""
+
+    rungs = (1, 2)
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int, float]] = []
+
+    def verdict(self, number: int, costs: Mapping[str, float], epochs: int, score: float) -> str:
+        self.asked.append((number, epochs, costs["decision_ms"]))
+        return "3 trials dominate it" if epochs == 2 else ""
+
+
+def test_a_stopped_trial_leaves_its_curve_and_no_student(speech_folder: Path, tmp_path: Path) -> None:
+    assignment, referee = assignment_of("wakeword", speech_folder, tmp_path, epochs=4), Referee()
+    task = Task(5, point("wakeword", "ds_cnn"), {"decision_ms": 7.0})
+    report = report_of(assignment, Post(referee=referee), task)
+    assert (report["outcome"], report["reason"], report["epochs"]) == ("stopped", "3 trials dominate it", 2)
+    assert referee.asked == [(5, 1, 7.0), (5, 2, 7.0)]
+    assert {path.name for path in (tmp_path / "5").iterdir()} == {"history.csv", "metrics.json", "rungs.json"}
+    assert len((tmp_path / "5" / "history.csv").read_text().splitlines()) == 3
+    rungs = json.loads((tmp_path / "5" / "rungs.json").read_text())
+    assert [rungs[epochs]["stop"] for epochs in ("1", "2")] == ["", "3 trials dominate it"]
+
+
+def test_a_worker_that_cannot_see_the_results_halts_the_search(speech_folder: Path, tmp_path: Path) -> None:
+    assignment = assignment_of("wakeword", speech_folder, tmp_path)
+    elsewhere = Post(run_json=tmp_path / "not shared" / "run.json")
+    report = report_of(assignment, elsewhere, Task(0, point("wakeword", "ds_cnn")))
+    assert report["outcome"] == "halt"
+    assert "cannot be seen from this node" in report["reason"]
 
 
 def test_a_diverging_trial_is_named(speech_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,12 +207,12 @@ def test_a_diverging_trial_is_named(speech_folder: Path, tmp_path: Path, monkeyp
 
 def test_a_failure_ends_its_trial_alone(speech_folder: Path, tmp_path: Path) -> None:
     assignment, params = assignment_of("wakeword", speech_folder, tmp_path), point("wakeword", "ds_cnn")
-    failed = report_of(assignment, 0, {**params, "student": "mlp"})
+    failed = report_of(assignment, Post(), Task(0, {**params, "student": "mlp"}))
     assert failed["outcome"] == "failed"
     assert "mlp" in failed["reason"]
-    assert report_of(assignment, 1, params)["outcome"] == "trained"
+    assert report_of(assignment, Post(), Task(1, params))["outcome"] == "trained"
     assignment.material.teacher_logits[:] = np.nan
-    assert report_of(assignment, 2, params)["reason"].startswith("loss: nan in epoch 0")
+    assert report_of(assignment, Post(), Task(2, params))["reason"].startswith("loss: nan in epoch 0")
 
 
 @pytest.mark.parametrize("layout", ["class folders", "one speaker"])

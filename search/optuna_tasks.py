@@ -1,0 +1,200 @@
+"""Tasks from an Optuna study: proposed, held against the budget before any training, told when they end."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+from search.study import finished_report, give_back, record_footprint, tell_refused, tell_report, unfinished
+from trainables.trial import Task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import optuna
+    from optuna.trial import FrozenTrial
+
+    from spaces import RecipeSpace
+    from spaces.budget import Budget, Footprint
+    from spaces.candidate import Scalar
+    from spaces.narrowed import Narrowing
+
+# Without one that came nearer to fitting than all before: where 1 % of a space fits, the sampler has to find its way.
+REFUSALS_WHERE_NOTHING_FITTED = 128
+REFUSALS_IN_A_ROW = 1000
+FAILED_FOOTPRINTS_IN_A_ROW = 5
+# So that refusals from the cache do not keep the driver from the trials that run.
+REFUSALS_AT_A_TIME = 8
+
+# Number, parameters and report of a trial that was told.
+Listener = Callable[[int, Mapping[str, Any], Mapping[str, Any]], None]
+
+
+class NothingFitsError(ValueError):
+    """No candidate fits the budget; the message names the tightest ceiling and the smallest footprint seen."""
+
+
+class FootprintsFailError(RuntimeError):
+    """Footprint after footprint fails: the fault is not the candidates'."""
+
+
+class PendingFootprint(Protocol):
+    """A footprint on its way."""
+
+    def ready(self) -> bool:
+        """Whether `get` would return at once."""
+        ...
+
+    def get(self) -> Footprint:
+        """Wait for it; raises what went wrong."""
+        ...
+
+
+class FootprintSource(Protocol):
+    """Footprints that are worked out elsewhere while the driver goes on, `ahead` of them at a time."""
+
+    ahead: int
+
+    def start(self, params: Mapping[str, Scalar]) -> PendingFootprint:
+        """Begin one."""
+        ...
+
+
+@final
+class OptunaTasks:
+    """Ask and tell for one study; `trials` bounds how many more are handed out, trained or failed."""
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        recipe_space: RecipeSpace,
+        narrowing: Narrowing,
+        budget: Budget,
+        footprints: FootprintSource,
+        folder: Path,
+        trials: int,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        self._study, self._recipe_space, self._narrowing = study, recipe_space, narrowing
+        self._budget, self._footprints, self._trials_folder = budget, footprints, folder
+        self._left, self._listeners = trials, listeners
+        self._started: dict[int, optuna.Trial] = {}
+        self._ahead: deque[tuple[optuna.Trial, PendingFootprint]] = deque()
+        self._refused_in_a_row: list[Footprint] = []
+        self._least_overrun, self._refused_since_nearer = math.inf, 0
+        self._failed_footprints_in_a_row = 0
+        self._something_fits = any(_fits(trial) for trial in study.get_trials(deepcopy=False))
+        for trial in unfinished(study):
+            self._begin(trial)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no task is left to hand out."""
+        return self._left <= 0
+
+    def next(self, wait: bool) -> Task | None:
+        """The next candidate that fits; None where there is none left, or none yet and `wait` is not asked for.
+
+        Raises `NothingFitsError` and `FootprintsFailError`.
+        """
+        for _ in range(REFUSALS_IN_A_ROW if wait else REFUSALS_AT_A_TIME):
+            self._fill()
+            if not self._ahead or not (wait or self._ahead[0][1].ready()):
+                return None
+            trial, pending = self._ahead.popleft()
+            footprint = self._admitted(trial, pending)
+            if footprint is not None:
+                return self._hand_out(trial, footprint)
+        return None
+
+    def ended(self, task: Task, report: Mapping[str, Any]) -> None:
+        """Tell the study how a task ended."""
+        self._tell(self._started[task.number], report)
+        del self._started[task.number]
+
+    def close(self) -> None:
+        """Put all that was begun and did not end back into the study's queue."""
+        for trial in [*self._started.values(), *(trial for trial, _ in self._ahead)]:
+            give_back(self._study, trial)
+        self._started.clear()
+        self._ahead.clear()
+
+    def _tell(self, trial: optuna.Trial, report: Mapping[str, Any]) -> None:
+        tell_report(self._study, trial, report, self._recipe_space)
+        for listener in self._listeners:
+            listener(trial.number, trial.params, report)
+
+    def _hand_out(self, trial: optuna.Trial, footprint: Footprint) -> Task:
+        self._left -= 1
+        self._started[trial.number] = trial
+        self._fill()
+        costs = {name: float(value) for name, value in footprint.as_dict().items() if name in self._objectives}
+        return Task(trial.number, trial.params, costs)
+
+    @property
+    def _objectives(self) -> set[str]:
+        return {objective.name for objective in self._recipe_space.OBJECTIVES}
+
+    def _fill(self) -> None:
+        while len(self._ahead) < min(self._footprints.ahead, self._left):
+            self._begin(self._study.ask())
+
+    def _begin(self, trial: optuna.Trial) -> None:
+        # Where a trial has parameters already, the space reads them; where it was cut off, it adds the rest.
+        self._narrowing.propose(self._recipe_space, trial)
+        report = finished_report(self._trials_folder, trial.number, trial.params)
+        if report is None:
+            self._ahead.append((trial, self._footprints.start(trial.params)))
+        else:
+            self._left -= 1
+            self._tell(trial, report)
+
+    def _admitted(self, trial: optuna.Trial, pending: PendingFootprint) -> Footprint | None:
+        try:
+            footprint = pending.get()
+        except Exception as error:
+            self._footprint_failed(trial, error)
+            return None
+        self._failed_footprints_in_a_row = 0
+        if all(over <= 0 for over in record_footprint(trial, footprint, self._budget).values()):
+            self._something_fits = True
+            self._refused_in_a_row.clear()
+            return footprint
+        tell_refused(self._study, trial)
+        self._refused_in_a_row.append(footprint)
+        self._give_up_where_nothing_fits(max(self._budget.overrun(footprint).values()))
+        return None
+
+    def _footprint_failed(self, trial: optuna.Trial, error: Exception) -> None:
+        self._left -= 1
+        self._tell(trial, {"outcome": "failed", "reason": f"footprint: {error}"})
+        self._failed_footprints_in_a_row += 1
+        if self._failed_footprints_in_a_row >= FAILED_FOOTPRINTS_IN_A_ROW:
+            raise FootprintsFailError(
+                f"{FAILED_FOOTPRINTS_IN_A_ROW} footprints in a row failed, the last with: {error}"
+            )
+
+    def _give_up_where_nothing_fits(self, overrun: float) -> None:
+        self._refused_since_nearer = 0 if overrun < self._least_overrun else self._refused_since_nearer + 1
+        self._least_overrun = min(overrun, self._least_overrun)
+        lost = not self._something_fits and self._refused_since_nearer >= REFUSALS_WHERE_NOTHING_FITTED
+        if lost or len(self._refused_in_a_row) >= REFUSALS_IN_A_ROW:
+            raise NothingFitsError(nothing_fits(self._refused_in_a_row, self._budget))
+
+
+def _fits(trial: FrozenTrial) -> bool:
+    return bool(trial.constraints) and all(over <= 0 for over in trial.constraints.values())
+
+
+def nothing_fits(refused: list[Footprint], budget: Budget) -> str:
+    """Which ceiling is the tightest, and the footprint that comes nearest to it."""
+    least = {name: min(budget.overrun(footprint)[name] for footprint in refused) for name in budget.as_dict()}
+    tightest = max(least, key=lambda name: least[name])
+    smallest = min(refused, key=lambda footprint: budget.overrun(footprint)[tightest])
+    return (
+        f"--budget: none of {len(refused)} candidates in a row fits {budget}; the tightest ceiling is {tightest}="
+        f"{budget.as_dict()[tightest]:g}; the smallest footprint seen takes flash {smallest.flash_bytes} B, "
+        f"arena {smallest.arena_bytes} B, decision {budget.held_ms(smallest):.1f} ms"
+    )
