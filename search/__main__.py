@@ -29,6 +29,7 @@ DONE, FAILED, BAD_INPUT, PARTIAL = 0, 1, 2, 3
 TRIALS = 24
 # Reserved words: module, argument, summary.
 OTHERS = {
+    "sweep": ("search.sweep", "RECIPE", "the space as a W&B sweep configuration, or a search's runs as a sweep"),
     "data": ("search.data_report", "DIR", "counts, duplicates, leaks and the split of a data folder"),
 }
 SAMPLERS = ("tpe", "nsga2", "nsga3", "gp", "random")
@@ -127,9 +128,8 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
     study = parser.add_argument_group("study")
     study.add_argument(
         "--results",
-        type=Path,
-        default=Path("results") / name,
-        help="folder of the study; the same folder resumes it (default: %(default)s)",
+        default=f"results/{name}",
+        help="folder of the study, or a URI such as s3://bucket/folder; the same one resumes it (default: %(default)s)",
     )
     study.add_argument(
         "--trials", type=int, default=TRIALS, help="trained, stopped and failed trials in all (default: %(default)s)"
@@ -297,18 +297,16 @@ def _run(options: Options, given: argparse.Namespace) -> int:
 
 
 def _search(options: Options) -> int:
+    from export.__main__ import main as export
     from search.run import search
 
-    ended = search(options, print)
+    ended = search(options, print, lambda folder: export([str(folder)]))
     if not ended.trained:
         print(f"failed: {ended.fault}" if ended.fault else "interrupted before a trial was trained", file=sys.stderr)
         return FAILED if ended.fault else PARTIAL
-    from export.__main__ import main as export
-
-    code = export([str(options.results)])
     if ended.fault:
         print(f"stopped: {ended.fault}", file=sys.stderr)
-    return code or (DONE if ended.complete else PARTIAL)
+    return ended.exported or (DONE if ended.complete else PARTIAL)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.front import find_front, pick
@@ -24,27 +23,26 @@ def second_looks(options: Options, results: Results) -> list[Task]:
     study = read_study(results.folder)
     require_trained(study)
     front = find_front(study)
-    tasks = [task for row in front.members for task in _confirmations(row, options, results)]
+    tasks = [task for row in front.members for task in _confirmations(row, options)]
     if options.final is not None:
-        tasks.append(_final(pick(front, options.final), options, results))
-    return [task for task in tasks if not _is_there(task)]
+        tasks.append(_final(pick(front, options.final), options))
+    return [task for task in tasks if not _is_there(task, results)]
 
 
-def _confirmations(row: TrialRow, options: Options, results: Results) -> list[Task]:
-    folder = results.folder / "confirm" / str(row.number)
+def _confirmations(row: TrialRow, options: Options) -> list[Task]:
     seeds = range(options.request.seed + 1, options.request.seed + 1 + options.confirm)
     # The folder's name is the seed: a task is numbered by it.
-    return [Task(seed, row.params, seed=seed, trials=str(folder)) for seed in seeds]
+    return [Task(seed, row.params, seed=seed, trials=f"confirm/{row.number}") for seed in seeds]
 
 
-def _final(row: TrialRow, options: Options, results: Results) -> Task:
+def _final(row: TrialRow, options: Options) -> Task:
     epochs = recipe_space(options.recipe).SOURCE_EPOCHS
-    return Task(row.number, row.params, epochs=epochs, trials=str(results.folder / "final"))
+    return Task(row.number, row.params, epochs=epochs, trials="final")
 
 
-def _is_there(task: Task) -> bool:
+def _is_there(task: Task, results: Results) -> bool:
     assert task.trials is not None
-    return finished_report(Path(task.trials), task.number, task.params) is not None
+    return finished_report(results.folder / task.trials, task.number, task.params) is not None
 
 
 def line(task: Task, report: Mapping[str, Any]) -> str:

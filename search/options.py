@@ -12,6 +12,7 @@ from trainables.trial import Assignment
 
 if TYPE_CHECKING:
     from export.calibration import Calibration
+    from search.side_car import Mode
     from spaces.board import Board
     from spaces.budget import Budget
 
@@ -45,13 +46,13 @@ class Share:
 class Options:
     """Everything that the command line decides.
 
-    `cpus` bounds what a local Ray uses (0: all), `seconds` the whole search; `batch` candidates share a Ray trial;
-    `warm_starts` are results folders whose fronts are tried first; `confirm` is the number of fresh seeds for each
-    member of the front, `final` a pick to train at the source's epochs.
+    `results` is a path or a URI; `cpus` bounds what a local Ray uses (0: all), `seconds` the whole search; `batch`
+    candidates share a Ray trial; `warm_starts` are results folders whose fronts are tried first; `confirm` fresh seeds
+    are for each member of the front, and `final` is a pick to train at the source's epochs.
     """
 
     recipe: str
-    results: Path
+    results: str
     trials: int
     epochs: int
     board: Board
@@ -67,7 +68,7 @@ class Options:
     batch: int = 1
     seconds: float | None = None
     warm_starts: tuple[Path, ...] = ()
-    wandb: str = "offline"
+    wandb: Mode = "offline"
     confirm: int = 0
     final: str | None = None
     command: str = ""
@@ -84,9 +85,10 @@ class Ended:
     """How a search ended.
 
     `complete`: all trials are there, or the time that it was given was used up; `trained`: how many; `fault`: why it
-    could not go on, or why the first trial failed where none was trained.
+    could not go on, or why the first trial failed where none was trained; `exported`: the exit code of the export.
     """
 
     complete: bool
     trained: int
     fault: str | None
+    exported: int = 0

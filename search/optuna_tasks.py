@@ -76,10 +76,11 @@ class OptunaTasks:
         folder: Path,
         trials: int,
         listeners: Sequence[Listener] = (),
+        before_a_trial: Callable[[], None] = lambda: None,
     ) -> None:
         self._study, self._recipe_space, self._narrowing = study, recipe_space, narrowing
         self._budget, self._footprints, self._trials_folder = budget, footprints, folder
-        self._left, self._listeners = trials, listeners
+        self._left, self._listeners, self._before_a_trial = trials, listeners, before_a_trial
         self._started: dict[int, optuna.Trial] = {}
         self._ahead: deque[tuple[optuna.Trial, PendingFootprint]] = deque()
         self._refused_in_a_row: list[Footprint] = []
@@ -130,6 +131,7 @@ class OptunaTasks:
         self._left -= 1
         self._started[trial.number] = trial
         self._fill()
+        self._before_a_trial()
         costs = {name: float(value) for name, value in footprint.as_dict().items() if name in self._objectives}
         return Task(trial.number, trial.params, costs)
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
 import ray
 from ray import tune
 from ray.exceptions import OutOfMemoryError
@@ -23,9 +24,10 @@ from search.referee import start_referee
 from search.searcher import TaskSearcher
 from search.stopping import Judge, remembered, rungs_of
 from trainables.ray_trainable import TASKS, Post, TrialActor
+from trainables.recipe import recipe
 
 if TYPE_CHECKING:
-    from export.results import Results
+    from search.folder import Store
     from search.options import Options
     from search.referee import RemoteReferee
     from search.searcher import Source
@@ -41,8 +43,8 @@ ANSWER_SECONDS = 5.0
 class Cluster:
     """Ray for one search: started when first needed, left when the search ends, however it ends."""
 
-    def __init__(self, options: Options, assignment: Assignment, results: Results) -> None:
-        self._options, self._assignment, self._results = options, assignment, results
+    def __init__(self, options: Options, assignment: Assignment, store: Store) -> None:
+        self._options, self._assignment, self._store = options, assignment, store
         self._searcher: TaskSearcher | None = None
         self.fault: Exception | None = None
         self.interrupted = self.out_of_time = False
@@ -86,17 +88,20 @@ class Cluster:
         rungs = rungs_of(self._options.stop, self._options.epochs)
         if not rungs:
             return None
-        judge = remembered(Judge(self._options.stop, objectives), self._results.trials)
+        judge = remembered(Judge(self._options.stop, objectives), self._store.results.trials)
         return start_referee(judge, rungs)
 
     def run(self, source: Source, referee: RemoteReferee | None = None) -> None:
         """Run the tasks of `source` to the end, or until `fault` says why not; nothing is left begun."""
         deaths = Deaths()
         self._searcher = TaskSearcher(source, deaths, self._options.batch)
-        post = Post(self._options.share.threads, referee, self._results.run_json)
+        remote, results = self._store.remote, self._store.results
+        seen = None if remote else results.run_json
+        post = Post(self._options.share.threads, referee, seen, remote, self._arrays())
         actor = tune.with_parameters(TrialActor, assignment=self._assignment, post=post)
+        storage = remote.uri if remote else str(results.folder)
         try:
-            run_trials(actor, self._searcher, self._options.share, self._at_once, str(self._results.folder), deaths)
+            run_trials(actor, self._searcher, self._options.share, self._at_once, storage, deaths)
         finally:
             self.fault = self._searcher.stopped_by
             # A tuner that was interrupted returns as if it had come to its end.
@@ -104,6 +109,13 @@ class Cluster:
             self.interrupted = self.interrupted or not (over or self.fault)
             with suppress(OSError):
                 source.close()
+
+    def _arrays(self) -> dict[str, Any]:
+        # On one machine the cache itself is what all share.
+        if not self._options.address:
+            return {}
+        arrays = recipe(self._options.recipe).arrays(self._assignment.material)
+        return {key: ray.put(np.asarray(array)) for key, array in arrays.items()}
 
     @property
     def _cpus(self) -> int:

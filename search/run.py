@@ -3,37 +3,50 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from export.results import Results, write_atomically
+from export.results import write_atomically
 from search.confirm import line, second_looks
-from search.folder import held, open_results
+from search.folder import Store, open_store
 from search.options import Ended, Options
 from search.record import describe, previous_run, refuse_other_recipe, refuse_other_run
 from spaces import recipe_space
 from trainables.recipe import Material, recipe
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import optuna
 
     from search.ray_tune import Cluster
+    from trainables.trial import Task
 
 Say = Callable[[str], None]
 
 
-def search(options: Options, say: Say) -> Ended:
+def search(options: Options, say: Say, export: Callable[[Path], int]) -> Ended:
     """Run or resume a study until `options.trials` trials count, the time is up, or an interrupt.
 
-    Raises `ValueError` for anything the user can mend, before any training where it can be known.
+    `export` writes front and report of a results folder that holds a trained trial. Raises `ValueError` for anything
+    the user can mend, before any training where it can be known.
     """
-    results = open_results(options.results)
-    with held(results.folder):
-        material = _prepared(options, results, say)
-        return _searched(options, results, material, say)
+    from search.side_car import Views
+
+    store = open_store(options.results)
+    with store.held(), Views(options.wandb, say) as views:
+        material = _prepared(options, store, say)
+        views.start(store.results)
+        ended = _searched(options, store, material, say)
+        if ended.trained:
+            ended = replace(ended, exported=export(store.results.folder))
+        views.finish()
+    return ended
 
 
-def _prepared(options: Options, results: Results, say: Say) -> Material:
+def _prepared(options: Options, store: Store, say: Say) -> Material:
+    results = store.results
     previous = previous_run(results)
     refuse_other_recipe(previous, options.recipe, results.folder)
     say(f"preparing {options.recipe}: corpus, teacher")
@@ -43,6 +56,7 @@ def _prepared(options: Options, results: Results, say: Say) -> Material:
     run = describe(options, material)
     refuse_other_run(previous, run, results.folder)
     write_atomically(results.run_json, json.dumps(run, indent=2))
+    store.share(results.run_json)
     say(_summary(material))
     return material
 
@@ -56,26 +70,26 @@ def _summary(material: Material) -> str:
     )
 
 
-def _searched(options: Options, results: Results, material: Material, say: Say) -> Ended:
+def _searched(options: Options, store: Store, material: Material, say: Say) -> Ended:
     from search.ray_tune import Cluster
     from search.study import counted, open_study
     from search.warm_start import front_points
 
-    space = recipe_space(options.recipe)
+    space, results = recipe_space(options.recipe), store.results
     points = front_points(options.warm_starts, options.recipe, space)
     study = open_study(results, options.recipe, space, options.narrowing, options.request.seed, options.sampler, points)
-    cluster = Cluster(options, options.assignment(material, results.trials), results)
+    cluster = Cluster(options, options.assignment(material, results.trials), store)
     with cluster.until_interrupted(say):
         if counted(study) < options.trials:
-            _fit(options, results, study, cluster, say)
+            _fit(options, store, study, cluster)
         else:
             say(f"{results.folder} holds {counted(study)} finished trials already")
         if counted(study) >= options.trials:
-            _look_again(options, results, cluster, say)
+            _look_again(options, store, cluster, say)
     return _ended(study, options.trials, cluster)
 
 
-def _fit(options: Options, results: Results, study: optuna.Study, cluster: Cluster, say: Say) -> None:
+def _fit(options: Options, store: Store, study: optuna.Study, cluster: Cluster) -> None:
     from export.front import ceiling_of
     from search.optuna_tasks import NothingFitsError, OptunaTasks
     from search.progress import Progress
@@ -91,9 +105,10 @@ def _fit(options: Options, results: Results, study: optuna.Study, cluster: Clust
         options.narrowing,
         options.budget,
         cluster.footprints(),
-        results.trials,
+        store.results.trials,
         options.trials - counted(study),
-        [progress.ended],
+        [lambda number, *told: store.after_a_task(f"trials/{number}"), progress.ended],
+        store.before_a_trial,
     )
     with progress.shown():
         cluster.run(source, cluster.referee(space.OBJECTIVES))
@@ -101,14 +116,18 @@ def _fit(options: Options, results: Results, study: optuna.Study, cluster: Clust
         raise cluster.fault
 
 
-def _look_again(options: Options, results: Results, cluster: Cluster, say: Say) -> None:
+def _look_again(options: Options, store: Store, cluster: Cluster, say: Say) -> None:
     from search.listed_tasks import ListedTasks
 
-    tasks = second_looks(options, results)
+    def told(task: Task, report: Mapping[str, Any]) -> None:
+        store.after_a_task(task.name)
+        say(line(task, report))
+
+    tasks = second_looks(options, store.results)
     if tasks:
         say(f"training {len(tasks)} more: the front with fresh seeds, or a pick at full length")
         cluster.start()
-        cluster.run(ListedTasks(tasks, lambda task, report: say(line(task, report))))
+        cluster.run(ListedTasks(tasks, told))
 
 
 def _ended(study: optuna.Study, trials: int, cluster: Cluster) -> Ended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -22,5 +23,6 @@ def is_full(folder: Path) -> bool:
     except OSError as error:
         return error.errno in NO_SPACE
     finally:
-        probe.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            probe.unlink()
     return False

@@ -82,6 +82,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
+@final
 class StoppedEarlyError(Exception):
     """Raised by `on_epoch`: the run that has come to `progress` is not worth going on with, for this reason."""
 

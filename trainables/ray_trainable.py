@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
 
+import ray
 import torch
 from ray import tune
 
 from export.results import read_object, write_atomically
+from trainables.cache import cache_folder, cached_array, content_key
 from trainables.disk import is_full
 from trainables.distil import NotANumberError, StoppedEarlyError
 from trainables.trial import Task, run_trial
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from export.remote import Remote
     from trainables.distil import Progress
     from trainables.trial import Assignment
 
 TASKS = "tasks"
 REPORT = "report"
 RUNGS = "rungs.json"
+CHECKPOINT_SECONDS = 15.0
 
 
 class Referee(Protocol):
@@ -43,11 +51,17 @@ class Referee(Protocol):
 @final
 @dataclass(frozen=True)
 class Post:
-    """Where a worker stands: its threads, who may stop its trials, and the run that its results belong to."""
+    """Where a worker stands.
+
+    Its threads; who may stop its trials; the run.json that it has to see where results lie in a folder, or the URI that
+    they lie behind; and arrays for its cache, by key, that it fetches if its node lacks them.
+    """
 
     threads: int = 1
     referee: Referee | None = None
     run_json: Path | None = None
+    remote: Remote | None = None
+    arrays: Mapping[str, Any] = field(default_factory=dict)
 
 
 @final
@@ -61,6 +75,10 @@ class TrialActor(tune.Trainable):
     def setup(self, config: dict[str, Any], assignment: Assignment, post: Post) -> None:  # type: ignore[override]
         """Take the first tasks."""
         torch.set_num_threads(post.threads)
+        if post.remote is not None:
+            assignment = replace(assignment, trials=local_copy_of(post.remote) / "trials")
+        for key, reference in post.arrays.items():
+            cached_array(key, partial(_fetched, reference))
         self._assignment, self._post, self._done = assignment, post, 0
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -80,37 +98,107 @@ class TrialActor(tune.Trainable):
         return {REPORT: json.dumps(report), "done": self._done == len(tasks)}
 
 
+def _fetched(reference: Any) -> NDArray[Any]:
+    array: NDArray[Any] = ray.get(reference)
+    return array
+
+
 def report_of(assignment: Assignment, post: Post, task: Task) -> dict[str, Any]:
     """What a task ended with; a failure is reported, not raised: it ends this trial alone and reaches the study.
 
     `outcome` is trained, stopped or failed; or retry, where the worker had too little memory; or halt, where no trial
     of the run would fare better.
     """
-    assignment = task.within(assignment)
-    folder = assignment.trials / str(task.number)
     if post.run_json is not None and not post.run_json.is_file():
-        return _halt(f"{post.run_json.parent} cannot be seen from this node; results must lie on a shared folder")
+        reason = f"{post.run_json.parent} cannot be seen from this node; results must lie on a shared folder"
+        return {"outcome": "halt", "reason": reason}
+    folder = task.within(assignment).trials / str(task.number)
     try:
-        return run_trial(assignment, task.number, task.params, lambda progress: _consult(post, task, folder, progress))
-    except NotANumberError as error:
-        return {"outcome": "failed", "reason": str(error)}
+        return _run(assignment, post, task, folder)
     except Exception as error:
-        if _out_of_memory(error):
-            return {"outcome": "retry", "reason": f"out of memory: {error}"}
-        if is_full(folder):
-            return _halt(f"the disk of {folder} is full")
-        with contextlib.suppress(OSError):
-            write_atomically(folder / "error.txt", traceback.format_exc())
-        return {"outcome": "failed", "reason": f"{type(error).__name__}: {error}"}
+        outcome, reason = _failure(error, folder)
+        if outcome == "failed":
+            with contextlib.suppress(OSError):
+                write_atomically(folder / "error.txt", traceback.format_exc())
+        return {"outcome": outcome, "reason": reason}
+
+
+def _run(assignment: Assignment, post: Post, task: Task, folder: Path) -> dict[str, Any]:
+    upload = Upload(post.remote, task, assignment.trials.parent)
+
+    def after_epoch(progress: Progress) -> None:
+        _consult(post, task, folder, progress)
+        upload.checkpoint()
+
+    upload.fetch()
+    report = run_trial(task.within(assignment), task.number, task.params, after_epoch)
+    upload.all()
+    return report
+
+
+def _failure(error: Exception, folder: Path) -> tuple[str, str]:
+    """Outcome and reason of what a trial raised."""
+    if isinstance(error, NotANumberError):
+        return "failed", str(error)
+    if isinstance(error, RemoteError):
+        return "halt", str(error)
+    if _out_of_memory(error):
+        return "retry", f"out of memory: {error}"
+    if is_full(folder):
+        return "halt", f"the disk of {folder} is full"
+    return "failed", f"{type(error).__name__}: {error}"
+
+
+@final
+class Upload:
+    """The folder of one task, kept in step with its place behind a URI; nothing where results lie in a folder."""
+
+    def __init__(self, remote: Remote | None, task: Task, results: Path) -> None:
+        self._remote, self._name, self._results = remote, task.name, results
+        self._last = time.monotonic()
+
+    def fetch(self) -> None:
+        """Take over what another node left of the task."""
+        if self._remote is not None:
+            with _answering(self._remote):
+                self._remote.pull(self._name, self._results)
+
+    def checkpoint(self) -> None:
+        """Send the checkpoint, if the last was sent some time ago: a lost node costs no more than that."""
+        if self._remote is not None and time.monotonic() - self._last > CHECKPOINT_SECONDS:
+            # One that is not sent costs epochs if the node is lost, and no more.
+            with contextlib.suppress(OSError):
+                self._remote.push(self._results, self._name)
+            self._last = time.monotonic()
+
+    def all(self) -> None:
+        """Send what a finished task leaves."""
+        if self._remote is not None:
+            with _answering(self._remote):
+                self._remote.push(self._results, self._name)
+                self._remote.remove(f"{self._name}/checkpoint.pt")
+
+
+class RemoteError(RuntimeError):
+    """The file system behind the results' URI does not answer."""
+
+
+@contextlib.contextmanager
+def _answering(remote: Remote) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RemoteError(f"{remote.uri} cannot be used: {error}") from error
+
+
+def local_copy_of(remote: Remote) -> Path:
+    """Where this machine keeps its copy of the results behind a URI."""
+    return cache_folder() / "results" / content_key("results", remote.uri)
 
 
 def _out_of_memory(error: Exception) -> bool:
     # torch has a class of its own for a GPU's memory and none for the host's.
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _halt(reason: str) -> dict[str, Any]:
-    return {"outcome": "halt", "reason": reason}
 
 
 def _consult(post: Post, task: Task, folder: Path, progress: Progress) -> None:

@@ -70,6 +70,10 @@ class Recipe(ABC):
         """Corpus and teacher outputs, made once and cached by content; bad data is a `ValueError`."""
 
     @abstractmethod
+    def arrays(self, material: Material) -> Mapping[str, NDArray[Any]]:
+        """What trials read from the cache and a node without the recordings could not make, by its key."""
+
+    @abstractmethod
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
         """Features under the candidate's front end, targets, teacher logits and training rows."""
 

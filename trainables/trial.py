@@ -62,7 +62,7 @@ class Assignment:
 class Task:
     """One candidate on its way to a worker: its trial number, parameters and costs by objective name.
 
-    `seed`, `epochs` and `trials` take the place of the assignment's where they are given.
+    `seed`, `epochs` and `trials`, a folder in the results folder, take the place of the assignment's where given.
     """
 
     number: int
@@ -74,7 +74,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        """What tells it from every other task of a run."""
+        """What tells it from every other task of a run: its folder, as seen from the results folder."""
         return f"{self.trials or 'trials'}/{self.number}"
 
     def within(self, assignment: Assignment) -> Assignment:
@@ -83,7 +83,7 @@ class Task:
             assignment,
             seed=assignment.seed if self.seed is None else self.seed,
             epochs=self.epochs or assignment.epochs,
-            trials=Path(self.trials) if self.trials else assignment.trials,
+            trials=assignment.trials.parent / self.trials if self.trials else assignment.trials,
         )
 
 

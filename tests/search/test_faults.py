@@ -53,7 +53,11 @@ class Worker(tune.Trainable):
 
 told = []
 tasks = [Task(number, params) for number, params in enumerate(json.loads(sys.argv[2]))]
-source = ListedTasks(tasks, lambda task, report: told.append([task.number, report["outcome"], report.get("reason", "")]))
+
+def hear(task, report):
+    told.append([task.number, report["outcome"], report.get("reason", "")])
+
+source = ListedTasks(tasks, hear)
 start_ray(2, None)
 deaths = Deaths()
 run_trials(Worker, TaskSearcher(source, deaths), Share(), 2, str(folder / "ray"), deaths)

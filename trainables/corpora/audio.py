@@ -103,15 +103,19 @@ def load_audio(corpus: Corpus, clip_samples: int) -> Mapped:
     Decoded once, then mapped from the cache by every process. Channels are averaged, other rates resampled, lengths
     fitted by `fit_length`; levels stay as they are. Divide by 32768 for floats.
     """
-    hashes = [clip.audio_hash for clip in corpus.clips]
-    key = content_key("audio", _VERSION, hashes, corpus.sample_rate_hz, clip_samples)
 
     def fill(rows: Mapped) -> None:
         for row, clip in zip(rows, corpus.clips, strict=True):
             samples, rate = decode(clip.path)
             row[:] = to_int16(fit_length(resample(samples, rate, corpus.sample_rate_hz), clip_samples))
 
-    return filled_array(key, (len(corpus.clips), clip_samples), np.int16, fill)
+    return filled_array(audio_key(corpus, clip_samples), (len(corpus.clips), clip_samples), np.int16, fill)
+
+
+def audio_key(corpus: Corpus, clip_samples: int) -> str:
+    """The cache's key of what `load_audio` gives."""
+    hashes = [clip.audio_hash for clip in corpus.clips]
+    return content_key("audio", _VERSION, hashes, corpus.sample_rate_hz, clip_samples)
 
 
 def _read(path: Path) -> tuple[Samples, int]:

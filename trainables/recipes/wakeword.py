@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from spaces.front_end import FrontEnd
 from trainables.cache import cached_array, content_key
-from trainables.corpora.audio import load_audio
+from trainables.corpora.audio import audio_key, load_audio
 from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.corpora.wakeword_task import open_corpus
 from trainables.distil import TrainingSet
@@ -39,6 +40,11 @@ class Wakeword(Recipe):
         logits, teacher = _taught_by(corpus, request)
         warnings = [*corpus.warnings, *_teacher_warnings(corpus, teacher, request.seed)]
         return Material(corpus, logits, _data_facts(corpus, request), teacher, tuple(warnings))
+
+    def arrays(self, material: Material) -> Mapping[str, NDArray[Any]]:
+        """The decoded clips."""
+        samples = FrontEnd().clip_samples
+        return {audio_key(material.corpus, samples): load_audio(material.corpus, samples)}
 
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
         """Log-mel features of the candidate's front end beside the teacher's logits."""
