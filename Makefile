@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-fast check bench-speed bench-distillation bench-latency fit-latency clean
+.PHONY: setup demo test test-fast check dashboard bench-search bench-stopping bench-speed bench-distillation bench-latency fit-latency clean
 
 setup: $(READY)
 
@@ -28,9 +28,21 @@ check: $(READY)
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
+# The study of RESULTS in a browser, also while its search runs.
+RESULTS ?= results/demo
+dashboard: $(READY)
+	$(RUN) -m search.dashboard $(RESULTS)
+
+bench-search: $(READY)
+	$(RUN) -m tests.benchmarks.bench_search
+
+bench-stopping: $(READY)
+	$(RUN) -m tests.benchmarks.bench_stopping
+
 bench-speed: $(READY)
 	$(RUN) -m tests.benchmarks.bench_framework
 	$(RUN) -m tests.benchmarks.bench_export
+	$(RUN) -m tests.benchmarks.bench_views
 
 bench-distillation: $(READY)
 	$(RUN) -m tests.benchmarks.bench_distillation

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 # Each module has main(argv) -> exit code and is imported only when its word is used.
 RESERVED = {"profile": "export.profiler", "calibrate": "export.calibrator"}
 DONE, FAILED, BAD_INPUT, PARTIAL = 0, 1, 2, 3
+_SEED_COLUMNS = ("mean", "low", "high", "seeds", "p_nondominated")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command: 0 done, 1 failed, 2 bad input, 3 done without the damaged trials that it names."""
+    """Run the command: 0 done, 1 failed, 2 bad input, 3 done without the folders that it names."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in RESERVED:
         return int(importlib.import_module(RESERVED[words[0]]).main(words[1:]))
@@ -41,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m export",
         description="Print the Pareto front of a results folder, update its report, and export one student.",
         epilog="`python -m export profile FILE.tflite` prints what a .tflite costs on a board; a results folder of "
-        "that name is ./profile. Exit codes: 0 done, 1 failed, 2 bad input, 3 damaged trials were left out.",
+        "that name is ./profile. Exit codes: 0 done, 1 failed, 2 bad input, 3 damaged or unfinished folders were left "
+        "out.",
     )
     parser.add_argument("results", type=Path, metavar="RESULTS", help="the folder that a search wrote")
     parser.add_argument(
@@ -49,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
         default="knee",
         metavar="RULE",
         help="knee: nearest to the best of every objective (default); best: highest score; smallest: arena, then "
-        "flash; within:0.01: smallest within 0.01 of the best score; or a trial's number",
+        "flash; within:0.01: smallest within 0.01 of the best score; a trial's number; or final:NUMBER, the trial as "
+        "search --final trained it at full length",
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the student goes (default: RESULTS/export)")
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds something else")
@@ -74,12 +77,14 @@ def _export(arguments: argparse.Namespace) -> int:
     write_report(front, picked)
     listing = export_student(front, picked, arguments.pick, folder)
     print(_as_json(front, listing, folder) if arguments.json else _as_text(front, picked, arguments.pick, folder))
-    return PARTIAL if front.study.damaged else DONE
+    return PARTIAL if front.study.damaged or front.retrained.left_out else DONE
 
 
 def _say_damaged(front: Front) -> None:
     for number, fault in front.study.damaged.items():
         print(f"warning: trial {number} left out, its folder is damaged: {fault}", file=sys.stderr)
+    for folder, fault in front.retrained.left_out.items():
+        print(f"warning: {folder} left out: {fault}", file=sys.stderr)
 
 
 def _as_json(front: Front, listing: dict[str, Any], folder: Path) -> str:
@@ -90,6 +95,7 @@ def _as_json(front: Front, listing: dict[str, Any], folder: Path) -> str:
         "hypervolume": front.hypervolume,
         "counts": study.counts,
         "damaged": {str(number): fault for number, fault in study.damaged.items()},
+        "left_out": dict(front.retrained.left_out),
         "export": {"folder": str(folder), **listing},
     }
     return json.dumps(front_as_dict(front) | rest, indent=1)
@@ -102,37 +108,63 @@ def _as_text(front: Front, picked: TrialRow, rule: str, folder: Path) -> str:
         f"front: {len(front.members)} trials, hypervolume {front.hypervolume:.3f}",
         "",
         *_table(front, picked),
+        *_doubt(front),
         "",
-        f"picked ({rule}): trial {picked.number}"
-        + ("" if front.member(picked.number) else ", which is not on the front"),
+        f"picked ({rule}): {_picked(front, picked)}",
         f"written: {folder}",
         f"report: {study.results.report_html}",
     ]
     return "\n".join(lines)
 
 
+def _doubt(front: Front) -> list[str]:
+    from export.figures import confirming_command, doubt
+
+    said = doubt(front)
+    return [f"{said}; fresh seeds for the front:", f"  {confirming_command(front)}"] if said else []
+
+
+def _picked(front: Front, picked: TrialRow) -> str:
+    at_length = " at full length, one seed" if picked.final else ""
+    return f"trial {picked.number}{at_length}" + ("" if front.member(picked.number) else ", which is not on the front")
+
+
 def _table(front: Front, picked: TrialRow) -> list[str]:
-    head = ("", "trial", "score", "float", "decision ms", "Invoke ms (interval)", "arena KiB", "flash KiB")
-    shown = [*front.members, *([] if front.member(picked.number) else [picked])]
-    rows = [head, *(_cells(row, row.number == picked.number) for row in shown)]
+    seeds = _SEED_COLUMNS if front.retrained.members else ()
+    head = ("", "trial", "score", "float", *seeds, "decision ms", "Invoke ms (interval)", "arena KiB", "flash KiB")
+    outside = picked.final or not front.member(picked.number)
+    shown = [*front.members, *([picked] if outside else [])]
+    rows = [head, *(_cells(front, row, row.name == picked.name) for row in shown)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _cells(row: TrialRow, is_picked: bool) -> tuple[str, ...]:
+def _cells(front: Front, row: TrialRow, is_picked: bool) -> tuple[str, ...]:
     from export.figures import interval, score
 
     footprint = row.footprint
     return (
         "*" if is_picked else "",
-        str(row.number),
+        row.name,
         score(row.metrics.get("score_int8")),
         score(row.metrics.get("score_float")),
+        *(_seed_cells(front, row) if front.retrained.members else ()),
         _quantity(footprint.get("decision_ms"), 1),
         interval(footprint),
         _quantity(footprint.get("arena_bytes"), 1024),
         _quantity(footprint.get("flash_bytes"), 1024),
     )
+
+
+def _seed_cells(front: Front, row: TrialRow) -> tuple[str, ...]:
+    from export.figures import probability, score
+
+    confirmed = front.retrained.members.get(row.number)
+    if row.final or confirmed is None:
+        return tuple("-" for _ in _SEED_COLUMNS)
+    mean = confirmed.score
+    chance = probability(confirmed.p_nondominated)
+    return score(mean.mean), score(mean.low), score(mean.high), str(mean.count), chance
 
 
 def _quantity(value: Any, unit: float) -> str:

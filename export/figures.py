@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from export.chart import Line, Lines, Point, Refused, Scatter, number
 from export.front import ceiling_of
-from export.results import read_evaluation, read_metrics
+from export.results import read_evaluation, read_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from export.confirmation import Estimate
     from export.front import Front
-    from export.results import Results, TrialRow
+    from export.results import Outcome, TrialRow
 
 FOOTPRINT_AXES = ("decision_ms", "arena_bytes")
 SHOWN_REASONS = 20
+SUGGESTED_SEEDS = 3
 LONGEST_TEXT = 300
 
 
@@ -85,6 +88,44 @@ def interval(footprint: Mapping[str, Any]) -> str:
     return f"{middle:.1f}" + (f" ({low:.1f}-{high:.1f})" if low is not None and high is not None else "")
 
 
+def estimated(estimate: Estimate) -> str:
+    """A mean with its interval, to three decimals."""
+    if estimate.low is None or estimate.high is None:
+        return score(estimate.mean)
+    return f"{estimate.mean:.3f} ({estimate.low:.3f}-{estimate.high:.3f})"
+
+
+def seeds_said(front: Front, row: TrialRow) -> str:
+    """How many seeds a trial's score rests on, and what the fresh ones say."""
+    confirmed = front.retrained.members.get(row.number)
+    if row.final or confirmed is None or not confirmed.scores:
+        return "one seed"
+    many = f"{len(confirmed.scores)} fresh seed" + ("s" if len(confirmed.scores) > 1 else "")
+    return f"mean {estimated(confirmed.score)} of {many}"
+
+
+def doubt(front: Front) -> str:
+    """Which members rest on one seed; empty where none does."""
+    alone = front.retrained.unconfirmed
+    if front.members and not front.retrained.members:
+        return "one seed each: which of two near scores is the better one is not known"
+    return f"one seed only: trial{'s' if len(alone) > 1 else ''} {', '.join(map(str, alone))}" if alone else ""
+
+
+def probability(value: float | None) -> str:
+    """A probability to two decimals that is never certain, or a dash where there is none."""
+    if value is None:
+        return "-"
+    return ">0.99" if value > 0.99 else "<0.01" if value < 0.01 else f"{value:.2f}"
+
+
+def confirming_command(front: Front) -> str:
+    """The search's own command with fresh seeds for the front."""
+    run = front.study.run
+    command = run.details.get("command") or f"python -m search {run.recipe} --results {front.study.results.folder}"
+    return f"{command} --confirm {SUGGESTED_SEEDS}"
+
+
 def scatters(front: Front, picked: TrialRow | None, linked: set[int]) -> list[Scatter]:
     """The first objective against each other one and against latency and arena; `linked` have a section to open."""
     others = [objective.name for objective in front.study.run.objectives[1:]]
@@ -93,23 +134,21 @@ def scatters(front: Front, picked: TrialRow | None, linked: set[int]) -> list[Sc
 
 def member(front: Front, row: TrialRow) -> Member:
     """What the folder of one trained trial says; a `ValueError` names a file that cannot be read."""
-    results = front.study.results
-    metrics = read_metrics(results, row.number)
+    folder = front.study.results.of(row)
+    metrics = read_object(folder / "metrics.json")
     return Member(
         row=row,
         metrics=metrics,
-        evaluation=read_evaluation(results, row.number),
-        histories=_histories(results, row.number),
+        evaluation=read_evaluation(folder),
+        histories=_histories(folder),
         shares=[_share(front, row, name) for name in ("decision_ms", "arena_bytes", "flash_bytes")],
         warnings=[shown(warning) for warning in metrics.get("warnings") or []],
     )
 
 
-def reasons(front: Front) -> list[tuple[str, int]]:
-    """Why trials failed, the most frequent first."""
-    counted = Counter(
-        shown(row.reason or "no reason recorded") for row in front.study.trials if row.outcome == "failed"
-    )
+def reasons(front: Front, outcome: Outcome) -> list[tuple[str, int]]:
+    """Why trials failed or were stopped, the most frequent first."""
+    counted = Counter(shown(row.reason or "no reason recorded") for row in front.study.trials if row.outcome == outcome)
     return counted.most_common(SHOWN_REASONS)
 
 
@@ -143,7 +182,7 @@ def _scatter(front: Front, picked: TrialRow | None, linked: set[int], x_name: st
 def _point(front: Front, row: TrialRow, picked: TrialRow | None, linked: set[int], x_name: str) -> Point:
     on_front = front.member(row.number)
     kind: Literal["dominated", "front", "picked"] = "front" if on_front else "dominated"
-    if picked is not None and row.number == picked.number:
+    if picked is not None and row.name == picked.name:
         kind = "picked"
     high = row.footprint.get("decision_high_ms") if x_name == "decision_ms" else None
     return Point(
@@ -152,7 +191,7 @@ def _point(front: Front, row: TrialRow, picked: TrialRow | None, linked: set[int
         y=row.values[0],
         kind=kind,
         on_front=on_front,
-        tip=_tip(row),
+        tip="\n".join([_tip(row), *([seeds_said(front, row)] if on_front else [])]),
         x_high=high,
         link=f"#trial-{row.number}" if row.number in linked else None,
     )
@@ -195,11 +234,12 @@ def _refused(front: Front, x_name: str) -> list[Refused]:
     rows = [row for row in front.study.trials if row.outcome == "refused"]
     placed = [(row, value) for row in rows if (value := _value(front, row, x_name)) is not None]
     return [
-        Refused(value, f"{_refusal(row)}\n{x_name} {with_unit(x_name, row.footprint[x_name])}") for row, value in placed
+        Refused(value, f"{refusal(row)}\n{x_name} {with_unit(x_name, row.footprint[x_name])}") for row, value in placed
     ]
 
 
-def _refusal(row: TrialRow) -> str:
+def refusal(row: TrialRow) -> str:
+    """A refused trial's number and the ceilings that it exceeds, in two lines."""
     over = [f"{name} by {value:.0%}" for name, value in row.constraints.items() if value > 0]
     return f"trial {row.number}, never trained\nover {', '.join(over) or 'budget'}"
 
@@ -211,8 +251,8 @@ def _share(front: Front, row: TrialRow, name: str) -> Share:
     return Share(name.rpartition("_")[0], with_unit(name, "-" if used is None else used), limit, fraction)
 
 
-def _histories(results: Results, trial: int) -> list[Lines]:
-    epochs, columns = _history(results, trial)
+def _histories(folder: Path) -> list[Lines]:
+    epochs, columns = _history(folder / "history.csv")
     groups = {
         "loss": [name for name in columns if "loss" in name],
         "score": [name for name in columns if "score" in name],
@@ -226,8 +266,7 @@ def _histories(results: Results, trial: int) -> list[Lines]:
     ]
 
 
-def _history(results: Results, trial: int) -> tuple[list[float], dict[str, list[float]]]:
-    path = results.trial(trial) / "history.csv"
+def _history(path: Path) -> tuple[list[float], dict[str, list[float]]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

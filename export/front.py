@@ -7,8 +7,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -23,14 +22,17 @@ from export.results import (
     require_trained,
     write_atomically,
 )
+from export.retrained import Retrained, read_retrained, score_axis
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from export.confirmation import Confirmed, Estimate
     from spaces.candidate import Objective
 
 FRONT_SCHEMA = 1
-PICKS = "knee, best, smallest, within:0.01 or a trial's number"
+PICKS = "knee, best, smallest, within:0.01, a trial's number or final:NUMBER"
+FINAL = "final:"
 # decision_ms is what the budget's latency_ms bounds.
 CEILING_OF = {"decision_ms": "latency_ms", "arena_bytes": "arena_bytes", "flash_bytes": "flash_bytes"}
 
@@ -47,12 +49,16 @@ class NonDominated:
 @final
 @dataclass(frozen=True)
 class Front:
-    """The front of a study: members by the first objective, best first; `dominated` are the other trained trials."""
+    """The front of a study: members by the first objective, best first; `dominated` are the other trained trials.
+
+    `retrained` is what was trained again: with fresh seeds, or at full length.
+    """
 
     study: Study
     members: tuple[TrialRow, ...]
     dominated: tuple[TrialRow, ...]
     hypervolume: float
+    retrained: Retrained = field(default_factory=Retrained)
 
     def member(self, number: int) -> bool:
         """Whether a trial is on the front."""
@@ -100,7 +106,7 @@ def find_front(study: Study) -> Front:
     members.sort(key=lambda row: (_losses([row.values], [o.direction for o in objectives])[0][0].tolist(), row.number))
     numbers = {row.number for row in members}
     dominated = tuple(row for row in study.trained if row.number not in numbers)
-    return Front(study, tuple(members), dominated, found.hypervolume)
+    return Front(study, tuple(members), dominated, found.hypervolume, read_retrained(study, rows, members))
 
 
 def ceilings_of(study: Study) -> list[float | None]:
@@ -119,11 +125,14 @@ def pick(front: Front, rule: str) -> TrialRow:
 
     knee: nearest to the best value of every objective, each scaled from its best to its worst on the front. best: the
     highest INT8 score. smallest: the smallest arena, then flash. within:0.01: the smallest whose score is at most 0.01
-    below the best. Ties go to the smaller, then to the lower number. A number may also be a dominated trial's.
+    below the best. Ties go to the smaller, then to the lower number. A number may also be a dominated trial's, and
+    final:NUMBER is that trial as it was trained again at full length.
     """
     require_trained(front.study)
     if rule.isdecimal():
         return _numbered(front, int(rule))
+    if rule.startswith(FINAL):
+        return _final(front, rule.removeprefix(FINAL))
     if not front.members:
         raise ValueError(f"--pick: no trained trial fits the budget; pick by number: {_numbers(front.dominated)}")
     if rule == "knee":
@@ -165,11 +174,27 @@ def front_as_dict(front: Front) -> dict[str, Any]:
         "budget": dict(run.budget),
         "latency_margin": run.details.get("latency_margin"),
         "calibration": run.details.get("calibration"),
-        "members": [_member(row, run.objectives) for row in front.members],
+        "members": [_confirmed_member(front, row) for row in front.members],
+        **({"finals": [_member(front, row) for row in finals]} if (finals := front.retrained.finals) else {}),
     }
 
 
-def _member(row: TrialRow, objectives: Sequence[Objective]) -> dict[str, Any]:
+def _confirmed_member(front: Front, row: TrialRow) -> dict[str, Any]:
+    confirmed = front.retrained.members.get(row.number)
+    return _member(front, row) | ({} if confirmed is None else _confirmation(confirmed))
+
+
+def _confirmation(confirmed: Confirmed) -> dict[str, Any]:
+    fields = {**_interval("", confirmed.score), **_interval("test_", confirmed.test)}
+    return {**fields, "seeds": confirmed.score.count, "p_nondominated": confirmed.p_nondominated}
+
+
+def _interval(prefix: str, estimate: Estimate) -> dict[str, float | None]:
+    return {f"{prefix}mean": estimate.mean, f"{prefix}low": estimate.low, f"{prefix}high": estimate.high}
+
+
+def _member(front: Front, row: TrialRow) -> dict[str, Any]:
+    objectives, results = front.study.run.objectives, front.study.results
     return {
         "trial": row.number,
         "params": dict(row.params),
@@ -177,7 +202,7 @@ def _member(row: TrialRow, objectives: Sequence[Objective]) -> dict[str, Any]:
         "score_int8": _number(row.metrics.get("score_int8")),
         "score_float": _number(row.metrics.get("score_float")),
         "footprint": dict(row.footprint),
-        "tflite": (Path("trials") / str(row.number) / TFLITE).as_posix(),
+        "tflite": (results.of(row) / TFLITE).relative_to(results.folder).as_posix(),
     }
 
 
@@ -187,7 +212,7 @@ def _number(value: Any) -> float | None:
 
 
 def _csv(front: Front) -> str:
-    rows = [_flat(_member(row, front.study.run.objectives)) for row in front.members]
+    rows = [_flat(_confirmed_member(front, row)) for row in front.members]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns or ["trial"], restval="", lineterminator="\n")
@@ -227,7 +252,7 @@ def _side(losses: NDArray[np.float64], direction: str, ceiling: float | None) ->
 
 def _evaluation_fault(results: Results, row: TrialRow) -> str:
     try:
-        read_evaluation(results, row.number)
+        read_evaluation(results.of(row))
     except ValueError as error:
         return str(error)
     return ""
@@ -251,6 +276,17 @@ def _numbered(front: Front, number: int) -> TrialRow:
     return rows[number]
 
 
+def _final(front: Front, text: str) -> TrialRow:
+    for row in front.retrained.finals:
+        if text == str(row.number):
+            return row
+    left_out = front.retrained.left_out.get(f"{front.study.results.finals.name}/{text}")
+    if left_out:
+        raise ValueError(f"--pick: the folder of final:{text} cannot be used: {left_out}")
+    there = ", ".join(row.name for row in front.retrained.finals) or "none"
+    raise ValueError(f"--pick: no trial {text} was trained at full length; there is {there}; --final trains one")
+
+
 def _knee(members: Sequence[TrialRow], objectives: Sequence[Objective]) -> TrialRow:
     losses, _ = _losses([row.values for row in members], [objective.direction for objective in objectives])
     span = np.ptp(losses, axis=0)
@@ -260,8 +296,7 @@ def _knee(members: Sequence[TrialRow], objectives: Sequence[Objective]) -> Trial
 
 
 def _score_loss(front: Front, row: TrialRow) -> float:
-    names = [objective.name for objective in front.study.run.objectives]
-    index = names.index("score") if "score" in names else 0
+    index = score_axis(front.study.run.objectives)
     sign = -1.0 if front.study.run.objectives[index].direction == "maximize" else 1.0
     return sign * row.values[index]
 

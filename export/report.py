@@ -11,14 +11,15 @@ from export import figures
 from export.chart import scatter
 from export.markup import html, tag
 from export.results import write_atomically
-from export.trial_section import bullets, facts_table, plain_table, trial_section
+from export.seeds_section import seeds_section
+from export.trial_section import anchor, bullets, facts_table, plain_table, trial_section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from xml.etree.ElementTree import Element
 
     from export.front import Front
-    from export.results import TrialRow
+    from export.results import Outcome, TrialRow
 
 MAX_BYTES = 3_000_000
 # What members may take together; charts, tables and styles need far less than the rest.
@@ -39,7 +40,7 @@ def write_report(front: Front, picked: TrialRow | None = None) -> Path:
 def report(front: Front, picked: TrialRow | None = None) -> str:
     """The page as text. It loads nothing: a content security policy in it forbids that and any script but its own."""
     sections, left_out = _sections(front, picked)
-    linked = {number for number, _ in sections}
+    linked = {row.number for row, _ in sections if not row.final}
     run = front.study.run
     title = f"{run.recipe} on {run.board_name}"
     body = tag(
@@ -48,8 +49,11 @@ def report(front: Front, picked: TrialRow | None = None) -> str:
         _notes(front),
         *_charts(front, picked, linked),
         *_table_of_front(front, picked, linked),
-        *_members([section for _, section in sections], left_out),
-        *_failures(front),
+        *seeds_section(front),
+        *_finals(front, sections),
+        *_members([section for row, section in sections if not row.final], left_out),
+        *_reasons(front, "failed", "Failed trials"),
+        *_reasons(front, "stopped", "Trials that were stopped early"),
         *_reproduction(front, picked),
         tag("div", id="tip", hidden=True),
         tag("script", _asset("report.js")),
@@ -82,7 +86,7 @@ def _headline(front: Front, title: str, picked: TrialRow | None) -> Element:
     facts: list[tuple[str, str]] = [(str(count), outcome) for outcome, count in counts.items() if count]
     facts += [(str(len(front.members)), "on the front"), (f"{front.hypervolume:.3f}", "hypervolume")]
     if picked is not None:
-        facts.append((str(picked.number), "picked trial"))
+        facts.append((picked.name, "picked trial"))
     return tag(
         "header",
         tag("h1", title),
@@ -94,6 +98,7 @@ def _headline(front: Front, title: str, picked: TrialRow | None) -> Element:
 def _notes(front: Front) -> Element | None:
     said = [figures.shown(warning) for warning in front.study.run.details.get("warnings") or []]
     said += [f"trial {row}: left out, its folder is damaged: {fault}" for row, fault in front.study.damaged.items()]
+    said += [f"{folder}: left out: {fault}" for folder, fault in front.retrained.left_out.items()]
     if unfinished := front.study.counts["unfinished"]:
         said.append(
             f"not finished: {unfinished} of {len(front.study.trials)} trials; the search runs or was interrupted"
@@ -155,14 +160,13 @@ def _table_of_front(front: Front, picked: TrialRow | None, linked: set[int]) -> 
 
 
 def _shown_members(front: Front, picked: TrialRow | None) -> list[TrialRow]:
-    outside = picked is not None and not front.member(picked.number)
+    outside = picked is not None and (picked.final or not front.member(picked.number))
     return [*front.members, *([picked] if picked is not None and outside else [])]
 
 
 def _front_row(front: Front, row: TrialRow, picked: TrialRow | None, linked: set[int], extra: Sequence[str]) -> Element:
-    chosen = picked is not None and row.number == picked.number
-    name = f"{row.number}"
-    label = tag("a", name, href=f"#trial-{name}") if row.number in linked else name
+    chosen = picked is not None and row.name == picked.name
+    label = tag("a", row.name, href=f"#{anchor(row)}") if row.final or row.number in linked else row.name
     values = dict(zip((o.name for o in front.study.run.objectives), row.values, strict=True))
     cells = [
         figures.score(row.metrics.get("score_int8")),
@@ -184,25 +188,26 @@ def _front_row(front: Front, row: TrialRow, picked: TrialRow | None, linked: set
     )
 
 
-def _sections(front: Front, picked: TrialRow | None) -> tuple[list[tuple[int, Element]], list[int]]:
-    """Sections of the pick and the front's members while they fit, and the numbers of those that do not."""
-    rows = sorted(_shown_members(front, picked), key=lambda row: picked is None or row.number != picked.number)
-    sections: list[tuple[int, Element]] = []
-    left_out: list[int] = []
+def _sections(front: Front, picked: TrialRow | None) -> tuple[list[tuple[TrialRow, Element]], list[str]]:
+    """Sections of the pick, the front's members and full-length trainings while they fit; the names of the others."""
+    shown = {row.name: row for row in [*_shown_members(front, picked), *front.retrained.finals]}
+    rows = sorted(shown.values(), key=lambda row: picked is None or row.name != picked.name)
+    sections: list[tuple[TrialRow, Element]] = []
+    left_out: list[str] = []
     room = MEMBERS_BYTES
     for row in rows:
-        section = trial_section(front, row, chosen=picked is not None and row.number == picked.number)
+        section = trial_section(front, row, chosen=picked is not None and row.name == picked.name)
         size = len(html(section).encode())
         if size > room:
-            left_out.append(row.number)
+            left_out.append(row.name)
         else:
             room -= size
-            sections.append((row.number, section))
+            sections.append((row, section))
     return sections, left_out
 
 
-def _members(sections: Iterable[Element], left_out: Sequence[int]) -> list[Element]:
-    note = f"Left out to keep this page under {MAX_BYTES // 1_000_000} MB: trials {', '.join(map(str, left_out))}."
+def _members(sections: Iterable[Element], left_out: Sequence[str]) -> list[Element]:
+    note = f"Left out to keep this page under {MAX_BYTES // 1_000_000} MB: trials {', '.join(left_out)}."
     return [
         tag("h2", "Trials on the front"),
         tag("p", REPORTED_ONLY, class_="soft"),
@@ -211,18 +216,41 @@ def _members(sections: Iterable[Element], left_out: Sequence[int]) -> list[Eleme
     ]
 
 
-def _failures(front: Front) -> list[Element]:
-    reasons = figures.reasons(front)
-    rows = [[reason, str(count)] for reason, count in reasons]
-    return (
-        [tag("h2", "Failed trials"), tag("div", plain_table(["reason", "trials"], rows), class_="card")] if rows else []
-    )
+def _finals(front: Front, sections: Sequence[tuple[TrialRow, Element]]) -> list[Element]:
+    finals = front.retrained.finals
+    if not finals:
+        return []
+    searched = {row.number: row for row in front.study.trials}
+    rows = [[row.name, *_lengths(searched[row.number], row)] for row in finals]
+    table = plain_table(["trial", "INT8 in the search", "INT8 at full length", "float", "decision", "arena"], rows)
+    said = "Trained again at the source's full length, one seed each; --pick final:NUMBER exports one."
+    return [
+        tag("h2", "At full length"),
+        tag("p", said, class_="soft"),
+        tag("div", table, class_="card", style="margin-bottom:12px"),
+        *(section for row, section in sections if row.final),
+    ]
+
+
+def _lengths(searched: TrialRow, final: TrialRow) -> list[str]:
+    return [
+        figures.score(searched.metrics.get("score_int8")),
+        figures.score(final.metrics.get("score_int8")),
+        figures.score(final.metrics.get("score_float")),
+        figures.with_unit("_ms", final.footprint.get("decision_ms", "-")),
+        figures.with_unit("_bytes", final.footprint.get("arena_bytes", "-")),
+    ]
+
+
+def _reasons(front: Front, outcome: Outcome, title: str) -> list[Element]:
+    rows = [[reason, str(count)] for reason, count in figures.reasons(front, outcome)]
+    return [tag("h2", title), tag("div", plain_table(["reason", "trials"], rows), class_="card")] if rows else []
 
 
 def _reproduction(front: Front, picked: TrialRow | None) -> list[Element]:
     details = {key: value for key, value in front.study.run.details.items() if key not in {"warnings", "command"}}
     command = figures.shown(front.study.run.details.get("command") or "not recorded")
-    export = f"python -m export RESULTS --pick {picked.number}" if picked is not None else "python -m export RESULTS"
+    export = f"python -m export RESULTS --pick {picked.name}" if picked is not None else "python -m export RESULTS"
     return [
         tag("h2", "How to reproduce"),
         tag(

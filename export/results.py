@@ -49,6 +49,16 @@ class Results:
         return self.folder / "trials"
 
     @property
+    def confirmations(self) -> Path:
+        """For each trial that was trained again a folder, with one folder for each fresh seed."""
+        return self.folder / "confirm"
+
+    @property
+    def finals(self) -> Path:
+        """One folder for each trial that was trained again at the source's full length."""
+        return self.folder / "final"
+
+    @property
     def front_json(self) -> Path:
         """The Pareto front for programs."""
         return self.folder / "front.json"
@@ -66,6 +76,10 @@ class Results:
     def trial(self, number: int) -> Path:
         """Folder of one trained trial."""
         return self.trials / str(number)
+
+    def of(self, row: TrialRow) -> Path:
+        """Folder of a trained trial or of its training at full length."""
+        return (self.finals if row.final else self.trials) / str(row.number)
 
 
 @final
@@ -91,7 +105,8 @@ class TrialRow:
     """One trial of the study. `values` is in the order of the objectives and empty where nothing was scored.
 
     `constraints` are fractions over each ceiling, `footprint` the fields of `spaces.budget.Footprint`, and `metrics`
-    holds at least score_int8 and score_float of a trained trial.
+    holds at least score_int8 and score_float of a trained trial. `final` rows are trials that were trained again at the
+    source's full length.
     """
 
     number: int
@@ -102,6 +117,12 @@ class TrialRow:
     footprint: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
+    final: bool = False
+
+    @property
+    def name(self) -> str:
+        """What picks it: the trial's number, or `final:` and the number."""
+        return f"final:{self.number}" if self.final else str(self.number)
 
     @property
     def fits(self) -> bool:
@@ -182,7 +203,8 @@ def read_study(folder: Path) -> Study:
     results = Results(folder)
     run = read_run(results)
     trials = _read_trials(results, run)
-    faults = {row.number: _fault(results.trial(row.number), row) for row in trials if row.outcome == "trained"}
+    trained = [row.number for row in trials if row.outcome == "trained"]
+    faults = {number: folder_fault(results.trial(number), number) for number in trained}
     return Study(results, run, tuple(trials), {number: fault for number, fault in faults.items() if fault})
 
 
@@ -199,9 +221,9 @@ def read_metrics(results: Results, number: int) -> dict[str, Any]:
     return read_object(results.trial(number) / "metrics.json")
 
 
-def read_evaluation(results: Results, number: int) -> list[dict[str, Any]]:
-    """The typed rows of a trial's evaluation.json; an unreadable one is a `ValueError` that names the file."""
-    path = results.trial(number) / "evaluation.json"
+def read_evaluation(folder: Path) -> list[dict[str, Any]]:
+    """The typed rows of a trial folder's evaluation.json; an unreadable one is a `ValueError` that names the file."""
+    path = folder / "evaluation.json"
     rows = _read_json(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) and "type" in row for row in rows):
         raise ValueError(f"{path} must hold a list of rows with a type")
@@ -240,7 +262,7 @@ def _read_trials(results: Results, run: Run) -> list[TrialRow]:
     # Optuna's backend would create the file.
     if not results.journal.is_file():
         raise ValueError(f"results: {results.folder} holds no study: {results.journal.name} is missing")
-    return [_row(trial) for trial in _frozen_trials(results.journal, run)]
+    return [trial_row(trial) for trial in _frozen_trials(results.journal, run)]
 
 
 def _frozen_trials(journal: Path, run: Run) -> list[FrozenTrial]:
@@ -262,7 +284,8 @@ def _frozen_trials(journal: Path, run: Run) -> list[FrozenTrial]:
     return sorted(trials, key=lambda trial: trial.number)
 
 
-def _row(trial: FrozenTrial) -> TrialRow:
+def trial_row(trial: FrozenTrial) -> TrialRow:
+    """One of Optuna's trials as a row."""
     attributes = trial.user_attrs
     outcome = _outcome(trial)
     return TrialRow(
@@ -286,23 +309,24 @@ def _outcome(trial: FrozenTrial) -> Outcome:
     return "failed" if outcome == "trained" and not trial.values else outcome
 
 
-def _fault(folder: Path, row: TrialRow) -> str:
+def folder_fault(folder: Path, number: int) -> str:
+    """What is wrong with the folder of something trained, whose metrics.json must bear `number`; empty if whole."""
     for name in TRIAL_FILES:
         path = folder / name
         if not path.is_file() or path.stat().st_size == 0:
             return f"{name} is {'empty' if path.is_file() else 'missing'}"
     try:
-        return _contradiction(folder, row)
+        return _contradiction(folder, number)
     except (OSError, ValueError) as error:
         return str(error)
 
 
-def _contradiction(folder: Path, row: TrialRow) -> str:
+def _contradiction(folder: Path, number: int) -> str:
     with (folder / TFLITE).open("rb") as file:
         if file.read(8)[4:] != _TFLITE_IDENTIFIER:
             return f"{TFLITE} is not a .tflite"
     metrics = read_object(folder / "metrics.json")
-    if metrics.get("number") != row.number:
+    if metrics.get("number") != number:
         return f"metrics.json is of trial {metrics.get('number')}"
     expected = metrics.get("tflite_sha256")
     if expected is not None and expected != sha256(folder / TFLITE):

@@ -23,7 +23,11 @@ REPORT = "report.html"
 
 def check_output(front: Front, folder: Path, *, overwrite: bool) -> None:
     """A `ValueError` for a folder that holds more than an earlier export, unless `overwrite`; always for a trial's."""
-    if folder.resolve().is_relative_to(front.study.results.trials.resolve()):
+    results = front.study.results
+    if any(
+        folder.resolve().is_relative_to(kept.resolve())
+        for kept in (results.trials, results.confirmations, results.finals)
+    ):
         raise ValueError(f"--out: {folder} lies among the trials of the results folder; choose another")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out: {folder} is a file, not a folder")
@@ -37,7 +41,7 @@ def export_student(front: Front, row: TrialRow, rule: str, folder: Path) -> dict
     """Copy the student's files and the report of the results folder to `folder`; return what export.json then holds."""
     results = front.study.results
     folder.mkdir(parents=True, exist_ok=True)
-    sources = {name: results.trial(row.number) / name for name in STUDENT_FILES} | {REPORT: results.report_html}
+    sources = {name: results.of(row) / name for name in STUDENT_FILES} | {REPORT: results.report_html}
     for name, source in sources.items():
         _copy(source, folder / name)
     listing = _listing(front, row, rule, {name: folder / name for name in sources})

@@ -23,7 +23,7 @@ LARGE_CONFUSION = 8
 
 def trial_section(front: Front, row: TrialRow, *, chosen: bool) -> Element:
     """One trial: footprint, figures, parameters, the rows of its evaluation and its training; open if it is chosen."""
-    section = tag("details", _summary(row, chosen), class_="card", id=f"trial-{row.number}", open=chosen)
+    section = tag("details", _summary(front, row, chosen), class_="card", id=anchor(row), open=chosen)
     try:
         content = _content(figures.member(front, row))
     except ValueError as error:
@@ -31,16 +31,23 @@ def trial_section(front: Front, row: TrialRow, *, chosen: bool) -> Element:
     return extend(section, content)
 
 
-def _summary(row: TrialRow, chosen: bool) -> Element:
+def anchor(row: TrialRow) -> str:
+    """The id of a trial's section."""
+    return f"trial-{row.name.replace(':', '-')}"
+
+
+def _summary(front: Front, row: TrialRow, chosen: bool) -> Element:
     facts = [
         f"score {figures.score(row.metrics.get('score_int8'))}",
+        figures.seeds_said(front, row),
         f"decision {figures.with_unit('_ms', row.footprint.get('decision_ms', '-'))}",
         f"arena {figures.with_unit('_bytes', row.footprint.get('arena_bytes', '-'))}",
         f"flash {figures.with_unit('_bytes', row.footprint.get('flash_bytes', '-'))}",
         figures.shown(row.params.get("student", "")),
     ]
     pill = tag("span", "picked", class_="pill") if chosen else None
-    return tag("summary", tag("b", f"Trial {row.number}"), pill, *(tag("span", fact, class_="soft") for fact in facts))
+    title = f"Trial {row.number}" + (" at full length" if row.final else "")
+    return tag("summary", tag("b", title), pill, *(tag("span", fact, class_="soft") for fact in facts))
 
 
 def _content(member: Member) -> list[Element]:

@@ -124,7 +124,8 @@ class ResultsFolder:
         in_float = score + 0.004 if score_float is None else score_float
         trial.set_user_attr("outcome", "trained")
         trial.set_user_attr("metrics", {"score_int8": score, "score_float": in_float})
-        self._write_trial(trial, score, in_float, footprint(decision_ms, arena_bytes, flash_bytes))
+        cost = footprint(decision_ms, arena_bytes, flash_bytes)
+        self._write(self.folder / "trials" / str(trial.number), trial.number, trial.params, score, in_float, cost)
         self.study.tell(trial, [score, decision_ms, arena_bytes])
         return trial.number
 
@@ -141,11 +142,27 @@ class ResultsFolder:
         self.study.tell(trial, state=TrialState.FAIL)
         return trial.number
 
-    def stopped(self) -> int:
+    def stopped(self, reason: str = "dominated by 2 trials at epoch 5") -> int:
         trial = self._asked(footprint(10.0, 10_000))
         trial.set_user_attr("outcome", "stopped")
+        trial.set_user_attr("reason", reason)
+        trial.set_user_attr("rungs", {"5": 0.41})
         self.study.tell(trial, state=TrialState.PRUNED)
         return trial.number
+
+    def confirmed(self, number: int, **scores: float) -> None:
+        """Train a trial again with fresh seeds: `confirmed(3, s1=0.91)` leaves confirm/3/1."""
+        for seed, score in scores.items():
+            self._again(self.folder / "confirm" / str(number), number, int(seed.removeprefix("s")), score)
+
+    def final(self, number: int, score: float) -> None:
+        """Train a trial again at full length."""
+        self._again(self.folder / "final", number, number, score)
+
+    def _again(self, parent: Path, number: int, name: int, score: float) -> None:
+        trial = self.study.trials[number]
+        cost = Footprint(**trial.user_attrs["footprint"])
+        self._write(parent / str(name), name, trial.params, score, score + 0.004, cost)
 
     def unfinished(self) -> int:
         return self._asked(footprint(10.0, 10_000)).number
@@ -172,14 +189,15 @@ class ResultsFolder:
             trial.set_constraint(ceiling, over)
         return trial
 
-    def _write_trial(self, trial: optuna.Trial, score: float, in_float: float, cost: Footprint) -> None:
-        folder = self.folder / "trials" / str(trial.number)
+    def _write(
+        self, folder: Path, number: int, params: dict[str, Any], score: float, in_float: float, cost: Footprint
+    ) -> None:
         folder.mkdir(parents=True)
         metrics = {
             "schema": 1,
-            "number": trial.number,
+            "number": number,
             "outcome": "trained",
-            "params": trial.params,
+            "params": params,
             "objectives": {"score": score, "decision_ms": cost.decision_ms, "arena_bytes": cost.arena_bytes},
             "score_int8": score,
             "score_float": in_float,
@@ -188,7 +206,7 @@ class ResultsFolder:
             "footprint": cost.as_dict(),
             "seconds": {"training": 9.5, "total": 12.0},
             "warnings": ["distillation loss is 12.1 times the hard loss, over 10: raise alpha"]
-            if trial.number % 3 == 0
+            if number % 3 == 0
             else [],
         }
         history = ["epoch,lr,loss,hard_loss,soft_loss,validation_score"]
@@ -196,7 +214,7 @@ class ResultsFolder:
             fall = math.exp(-epoch / 6)
             losses = f"{0.2 + fall},{0.15 + 0.8 * fall},{0.1 + 0.5 * fall}"
             history.append(f"{epoch},{0.001 * (1 - epoch / 20):.6f},{losses},{score - 0.3 * fall}")
-        (folder / "student.int8.tflite").write_bytes(TFLITE + str(trial.number).encode())
+        (folder / "student.int8.tflite").write_bytes(TFLITE + f"{folder.parent.name} {number}".encode())
         (folder / "student.pt2").write_bytes(b"PK")
         (folder / "student.json").write_text(json.dumps({"labels": ["other", "hey potstill"]}))
         (folder / "metrics.json").write_text(json.dumps(metrics))

@@ -160,7 +160,7 @@ def test_pick(made: ResultsFolder, rule: str, number: int) -> None:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("elbow", "--pick: 'elbow' is unknown; use knee, best, smallest, within:0.01 or a trial's number"),
+        ("elbow", "--pick: 'elbow' is unknown; use knee, best, smallest, within:0.01, a trial's number or final:"),
         ("within:", "needs a tolerance of at least 0, as in within:0.01"),
         ("within:-1", "needs a tolerance of at least 0"),
         ("within:nan", "needs a tolerance of at least 0"),

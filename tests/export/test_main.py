@@ -66,6 +66,66 @@ def test_writes_the_pick_with_its_hashes_and_updates_the_folder(made: ResultsFol
     assert (made.folder / "front.csv").is_file()
 
 
+def test_one_seed_each_is_said_with_the_command_that_mends_it(
+    made: ResultsFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(made.folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    said = "one seed each: which of two near scores is the better one is not known; fresh seeds for the front:"
+    assert lines[lines.index(said) + 1] == (
+        "  python -m search wakeword --trials 24 --results results/demo --confirm 3"
+    )
+
+
+def test_confirmed_front_has_its_seeds_in_the_table(made: ResultsFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    made.confirmed(0, s1=0.92, s2=0.94, s3=0.96)
+    made.confirmed(1, s1=0.89, s2=0.89, s3=0.89)
+    assert run(made.folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    head, rows = lines[3].split(), [line.split() for line in lines[4:7]]
+    assert head[3:8] == ["mean", "low", "high", "seeds", "p_nondominated"]
+    assert rows[0][3:7] == ["0.940", "0.890", "0.990", "3"]
+    assert rows[1][4:9] == ["0.890", "0.890", "0.890", "3", ">0.99"]
+    assert rows[2][3:8] == ["-", "-", "-", "0", "-"]
+    assert "one seed only: trial 2; fresh seeds for the front:" in lines
+    made.confirmed(2, s1=0.6)
+    assert run(made.folder) == 0
+    assert "one seed" not in capsys.readouterr().out
+
+
+def test_full_length_training_is_exported(made: ResultsFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    made.final(2, 0.66)
+    assert run(made.folder, "--pick", "final:2") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[7].split()[:3] == ["*", "final:2", "0.660"]
+    assert [line.split()[0] for line in lines[4:7]] == ["0", "1", "2"]
+    assert "picked (final:2): trial 2 at full length, one seed" in lines
+    out = made.folder / "export"
+    for name in ("student.int8.tflite", "student.json", "metrics.json", "evaluation.json"):
+        assert (out / name).read_bytes() == (made.folder / "final/2" / name).read_bytes()
+    assert (out / "metrics.json").read_bytes() != (made.folder / "trials/2/metrics.json").read_bytes()
+    assert json.loads((out / "export.json").read_text())["pick"] == "final:2"
+
+
+def test_unfinished_seed_is_named_and_exits_3(made: ResultsFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    made.confirmed(0, s1=0.92, s2=0.94)
+    (made.folder / "confirm/0/2/metrics.json").unlink()
+    assert run(made.folder) == 3
+    assert "warning: confirm/0/2 left out: not finished: metrics.json is missing" in capsys.readouterr().err
+    assert run(made.folder, "--json") == 3
+    content = json.loads(capsys.readouterr().out)
+    assert content["left_out"] == {"confirm/0/2": "not finished: metrics.json is missing"}
+    assert content["members"][0]["seeds"] == 1
+
+
+@pytest.mark.parametrize("kept", ["confirm/0/1", "final/0"])
+def test_what_was_trained_again_is_never_written_to(
+    made: ResultsFolder, kept: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(made.folder, "--out", made.folder / kept, "--overwrite") == 2
+    assert "lies among the trials of the results folder" in capsys.readouterr().err
+
+
 def test_json_is_one_object(made: ResultsFolder, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(made.folder, "--json", "--pick", "smallest") == 0
     content = json.loads(capsys.readouterr().out)

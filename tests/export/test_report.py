@@ -181,6 +181,76 @@ def test_warnings_failures_and_damage_are_shown(made: ResultsFolder) -> None:
     assert "distillation loss is 12.1 times the hard loss" in page.text  # trial 0's own
 
 
+def test_one_seed_each_is_said_beside_the_front(made: ResultsFolder) -> None:
+    page = page_of(made)
+    assert "How sure is this order?One seed each: which of two near scores is the better one is not known." in page.text
+    assert "python -m search wakeword --trials 24 --results results/demo --confirm 3" in page.text
+    assert page.text.count("one seed") == 3  # In the head of each member's section.
+    tips = [attributes["data-tip"] for name, attributes in page.elements if "data-tip" in attributes]
+    assert sum(tip.endswith("\none seed") for tip in tips) == 2 * 3
+
+
+def test_fresh_seeds_have_a_table_with_drawn_intervals(made: ResultsFolder) -> None:
+    made.confirmed(0, s1=0.92, s2=0.94, s3=0.96)
+    made.confirmed(1, s1=0.89)
+    page = page_of(made)
+    at = next(index for index, row in enumerate(page.rows) if "fresh seeds" in row)
+    head, rows = page.rows[at], page.rows[at + 1 : at + 4]
+    assert head[4] == "0.600 to 0.990"
+    assert rows[0][:4] == ["0", "0.950", "0.920, 0.940, 0.960", "0.940 (0.890-0.990)"]
+    assert rows[0][6] == "0.908 (0.859-0.958)"
+    assert rows[1][2:4] == ["0.890", "0.890"]
+    assert rows[2][1:4] == ["0.600", "none", "-"] and rows[2][5:] == ["-", "-"]
+    pictures = {a["aria-label"] for name, a in page.elements if a.get("aria-label", "").startswith("trial 0: ")}
+    assert pictures == {"trial 0: 0.950 in the search, 0.940 (0.890-0.990) since"}
+    # One interval; each front member has a latency whisker in the chart of it as well.
+    assert page.classes()["whisker"] == 1 + 3
+    assert "mean 0.940 (0.890-0.990) of 3 fresh seeds" in page.text and "mean 0.890 of 1 fresh seed" in page.text
+    assert "One seed only: trial 2." in page.text
+
+
+def test_seeds_that_all_agree_can_be_drawn(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path / "results")
+    folder.trained(0.9, 20.0, 20_000)
+    folder.confirmed(0, s1=0.9, s2=0.9)
+    page = page_of(folder)
+    assert "0.900 (0.900-0.900)" in page.text and "nan" not in page.text
+
+
+def test_full_length_trainings_stand_beside_the_search(made: ResultsFolder) -> None:
+    made.final(2, 0.66)
+    page = page_of(made)
+    assert ["final:2", "0.600", "0.660", "0.664", "5.0 ms", "9.8 KiB"] in page.rows
+    details = [attributes for name, attributes in page.elements if name == "details"]
+    assert [attributes["id"] for attributes in details] == ["trial-final-2", "trial-1", "trial-0", "trial-2"]
+    assert "Trial 2 at full lengthscore 0.660one seed" in page.text
+    picked = page_of(made, "final:2")
+    opened = [a["id"] for name, a in picked.elements if name == "details" and "open" in a]
+    assert opened == ["trial-final-2"]
+    assert "final:2 picked" in [row[0] for row in picked.rows]
+    assert "python -m export RESULTS --pick final:2" in picked.text
+
+
+def test_folders_that_were_left_out_are_warned_of(made: ResultsFolder) -> None:
+    made.confirmed(0, s1=0.92)
+    (made.folder / "confirm/0/1/metrics.json").unlink()
+    assert "confirm/0/1: left out: not finished: metrics.json is missing" in page_of(made).text
+
+
+def test_stopped_trials_are_counted_with_their_reasons_and_not_drawn(made: ResultsFolder) -> None:
+    before = page_of(made).classes()
+    for _ in range(2):
+        made.stopped("dominated by 2 trials at epoch 5")
+    made.stopped("dominated by 3 trials at epoch 10")
+    page = page_of(made)
+    assert "3stopped" in page.text
+    at = page.text.index("Trials that were stopped early")
+    assert "dominated by 2 trials at epoch 52" in page.text[at:]
+    assert {kind: page.classes()[kind] for kind in before if kind.startswith("dot")} == {
+        kind: count for kind, count in before.items() if kind.startswith("dot")
+    }
+
+
 def test_data_cannot_become_markup(made: ResultsFolder) -> None:
     folder = made.folder / "trials" / "1"
     rewrite(

@@ -38,6 +38,9 @@ def test_every_outcome_comes_back_from_the_journal(made: ResultsFolder) -> None:
     rows = {row.number: row for row in read_trials(made.folder)}
     assert {number: rows[number].outcome for number in rows} == {number: outcome for outcome, number in numbers.items()}
     assert rows[numbers["failed"]].reason == "loss: nan in epoch 3"
+    assert rows[numbers["stopped"]].reason == "dominated by 2 trials at epoch 5"
+    assert rows[numbers["stopped"]].values == ()
+    assert rows[numbers["stopped"]].footprint == footprint(10.0, 10_000).as_dict()
     trained, refused = rows[numbers["trained"]], rows[numbers["refused"]]
     assert trained.values == (0.9, 12.0, 20_000.0)
     assert trained.metrics == {"score_int8": 0.9, "score_float": pytest.approx(0.904)}
@@ -205,13 +208,17 @@ def test_malformed_evaluation_is_named(made: ResultsFolder, content: str) -> Non
     number = made.trained(0.9, 12.0, 20_000)
     (made.folder / "trials" / str(number) / "evaluation.json").write_text(content)
     with pytest.raises(ValueError, match=r"evaluation\.json"):
-        read_evaluation(Results(made.folder), number)
+        read_evaluation(Results(made.folder).trial(number))
 
 
 def test_metrics_and_evaluation_come_back(made: ResultsFolder) -> None:
     number = made.trained(0.9, 12.0, 20_000)
     assert read_metrics(Results(made.folder), number)["test"]["f1"] == pytest.approx(0.8683)
-    assert [row["type"] for row in read_evaluation(Results(made.folder), number)] == ["confusion", "curve", "table"]
+    assert [row["type"] for row in read_evaluation(Results(made.folder).trial(number))] == [
+        "confusion",
+        "curve",
+        "table",
+    ]
 
 
 def test_row_without_constraints_fits() -> None:

@@ -7,48 +7,32 @@ import json
 import os
 import pty
 import re
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 
 from export.tflite import Int8Model
 from search.study import outcome
 from spaces.candidate import Student
 from spaces.front_end import FrontEnd
+from tests.search.studies import ROOT, command, study_of
 from trainables.corpora.wakeword_task import open_corpus
 from trainables.features import corpus_features
 from trainables.recipe import Material, recipe
 
-ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.slow
-
-
-def command(data: Path, results: Path, trials: int, *more: str) -> list[str]:
-    small = ["--set", "student=ds_cnn", "--range", "ds_cnn_width=8:24", "--set", "hop_ms=20", "--epochs", "2"]
-    where = ["--data", str(data), "--word", "up", "--results", str(results), "--trials", str(trials)]
-    return [sys.executable, "-m", "search", "wakeword", *where, *small, *more]
 
 
 def run(arguments: list[str], code: int = 0) -> str:
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == code, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
-
-
-def study_of(results: Path) -> optuna.Study:
-    storage = JournalStorage(JournalFileBackend(str(results / "study.journal")))
-    return optuna.load_study(study_name="wakeword", storage=storage)
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +189,8 @@ def test_interrupted_searches_lose_nothing(tmp_path: Path, speech_folder: Path, 
     if sent != signal.SIGKILL:
         assert code == 3
         assert json.loads((results / "front.json").read_text())["members"]
+        left = study_of(results).get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
+        assert {trial.state for trial in left} == {TrialState.WAITING}, "nothing is left running"
     run(command(speech_folder, results, len(done) + 1))
     after = {path.parent.name: path.stat().st_mtime_ns for path in (results / "trials").glob("*/metrics.json")}
     assert {number: after[number] for number in done} == done
@@ -259,54 +245,3 @@ def test_a_budget_that_nothing_fits_ends_the_search(tmp_path: Path, speech_folde
     assert done.returncode == 2
     assert "the tightest ceiling is flash_bytes=1024" in done.stderr
     assert "the smallest footprint seen takes flash" in done.stderr
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture
-def head(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """A Ray head on loopback with token authentication, and nothing else of Ray's touched."""
-    token = tmp_path / "token"
-    token.write_text(secrets.token_hex(16))
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token),
-    }
-    port, dashboard = free_port(), free_port()
-    arguments = ["ray", "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2"]
-    # Its own, because the agents of all clusters on a machine would share one port, and only the first answers jobs.
-    arguments += [f"--dashboard-agent-listen-port={free_port()}"]
-    arguments += ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
-    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    yield f"http://127.0.0.1:{dashboard}", environment
-    process.send_signal(signal.SIGTERM)
-    process.wait(timeout=60)
-
-
-def submitted(address: str, environment: dict[str, str], *entry: str) -> subprocess.CompletedProcess[str]:
-    arguments = ["ray", "job", "submit", "--address", address, "--working-dir", ".", "--", *entry]
-    return subprocess.run(
-        arguments, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400, check=False
-    )
-
-
-def test_ray_job_submit(tmp_path: Path, speech_folder: Path, head: tuple[str, dict[str, str]]) -> None:
-    address, environment = head
-    until = time.monotonic() + 240
-    while (first := submitted(address, environment, "true")).returncode:
-        assert time.monotonic() < until, first.stderr[-2000:]
-        time.sleep(1)
-    entry = ["python", *command(speech_folder, tmp_path / "results", 1)[1:]]
-    done = submitted(address, environment, *entry)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert json.loads((tmp_path / "results" / "front.json").read_text())["members"]
-    relative = ["python", "-m", "search", "wakeword", "--results", "here"]
-    failed = submitted(address, environment, *relative)
-    assert failed.returncode != 0
-    assert "give an absolute path" in failed.stdout
