@@ -6,6 +6,7 @@ import argparse
 import errno
 import importlib
 import math
+import re
 import shlex
 import sys
 import tomllib
@@ -160,6 +161,7 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
     study.add_argument(
         "--final",
         metavar="PICK",
+        type=_pick,
         help=f"train a pick (knee, best, smallest, a number) for the source's {space.SOURCE_EPOCHS} epochs",
     )
     study.add_argument("--time-budget", type=_seconds, metavar="TIME", help="stop training after 90s, 30m or 2h")
@@ -180,6 +182,12 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
     )
     machines.add_argument("--batch", type=int, default=1, help="candidates that share a Ray trial (default: 1)")
     return parser
+
+
+def _pick(text: str) -> str:
+    if not re.fullmatch(r"knee|best|smallest|within:\d*\.?\d+|\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} must be knee, best, smallest, within:0.01 or a trial's number")
+    return text
 
 
 def _seconds(text: str) -> float:
@@ -211,7 +219,8 @@ def _from_file(path: Path, parser: argparse.ArgumentParser) -> list[str]:
         raise ValueError(f"--config: {path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise ValueError(f"--config: {path} is not TOML: {error}") from error
-    known = {string for action in parser._actions for string in action.option_strings} - {"--config", "--help"}
+    strings = {string for action in parser._actions for string in action.option_strings}
+    known = {string for string in strings if string.startswith("--")} - {"--config", "--help"}
     return [word for name, value in content.items() for word in _words(path, name, value, known)]
 
 

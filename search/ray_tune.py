@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ import ray
 from ray import tune
 from ray.exceptions import OutOfMemoryError
 
+from search.address import require_answer
 from search.deaths import OUT_OF_MEMORY, Deaths
 from search.footprints import FootprintWorkers
 from search.options import Share
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 # Ray counts its own trials, and a task that is handed out again is one more: the searcher says when to end.
 ENDLESS = 10**9
-ANSWER_SECONDS = 5.0
 
 
 @final
@@ -144,8 +143,7 @@ def start_ray(cpus: int, address: str | None, share: Share | None = None) -> Non
     os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
     os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
     address = address or os.environ.get("RAY_ADDRESS")
-    if address:
-        _require_answer(address)
+    require_answer(address)
     local: dict[str, Any] = {} if address else {"num_cpus": cpus or os.cpu_count(), "include_dashboard": False}
     try:
         ray.init(
@@ -170,16 +168,6 @@ def _environment(share: Share, joined: bool) -> dict[str, str]:
     # A job's workers find the project in its working folder, which lies elsewhere on each node.
     path = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {"PYTHONPATH": root}
     return {**path, "OMP_NUM_THREADS": str(share.threads), "TF_CPP_MIN_LOG_LEVEL": "2", **cache}
-
-
-def _require_answer(address: str) -> None:
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit() or "//" in address:
-        return
-    try:
-        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
-    except OSError as error:
-        raise ValueError(f"--address: nothing answers at {address}: {error.strerror or error}") from error
 
 
 def run_trials(

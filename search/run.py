@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from export.results import write_atomically
+from search.address import require_answer
 from search.confirm import line, second_looks
 from search.folder import Store, open_store
 from search.options import Ended, Options
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import optuna
 
     from search.ray_tune import Cluster
+    from spaces.candidate import Scalar
     from trainables.trial import Task
 
 Say = Callable[[str], None]
@@ -33,12 +35,15 @@ def search(options: Options, say: Say, export: Callable[[Path], int]) -> Ended:
     the user can mend, before any training where it can be known.
     """
     from search.side_car import Views
+    from search.warm_start import front_points
 
+    require_answer(options.address)
+    points = front_points(options.warm_starts, options.recipe, recipe_space(options.recipe))
     store = open_store(options.results)
     with store.held(), Views(options.wandb, say) as views:
         material = _prepared(options, store, say)
         views.start(store.results)
-        ended = _searched(options, store, material, say)
+        ended = _searched(options, store, material, points, say)
         if ended.trained:
             ended = replace(ended, exported=export(store.results.folder))
         views.finish()
@@ -70,13 +75,13 @@ def _summary(material: Material) -> str:
     )
 
 
-def _searched(options: Options, store: Store, material: Material, say: Say) -> Ended:
+def _searched(
+    options: Options, store: Store, material: Material, points: Sequence[Mapping[str, Scalar]], say: Say
+) -> Ended:
     from search.ray_tune import Cluster
     from search.study import counted, open_study
-    from search.warm_start import front_points
 
     space, results = recipe_space(options.recipe), store.results
-    points = front_points(options.warm_starts, options.recipe, space)
     study = open_study(results, options.recipe, space, options.narrowing, options.request.seed, options.sampler, points)
     cluster = Cluster(options, options.assignment(material, results.trials), store)
     with cluster.until_interrupted(say):

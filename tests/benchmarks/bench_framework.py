@@ -9,17 +9,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+import ray
 import torch
 from ray import tune
 
 import spaces
-from search.ray_tune import start_ray, tuner_for
-from search.searcher import OptunaSearcher
+from export.results import Results
+from search.deaths import Deaths
+from search.footprints import KnownFootprint
+from search.options import Share
+from search.optuna_tasks import OptunaTasks
+from search.ray_tune import run_trials, start_ray
+from search.searcher import TaskSearcher
 from search.study import open_study
 from spaces.board import load_board
 from spaces.budget import Budget, Footprint
@@ -28,24 +34,25 @@ from spaces.narrowed import Narrowing
 from trainables.cache import cache_folder
 from trainables.distil import BATCH, GRADIENT_CLIP, WEIGHT_DECAY
 from trainables.losses import distillation_loss
-from trainables.ray_trainable import REPORT
+from trainables.ray_trainable import REPORT, TASKS
 from trainables.recipe import Request, recipe
 from trainables.schedules import learning_rate
 from trainables.students import build_student
 from trainables.trial import Assignment, candidate_of, footprint_of_untrained, run_trial
 
-NO_OPS = 100
 EPOCHS = 5
 SPACE = spaces.recipe_space("wakeword")
 
 
 @final
-class KnownFootprint:
-    """A footprint that costs nothing to find."""
+class NoFootprints:
+    """Footprints that cost nothing to find: the same small one for every candidate."""
 
-    def start(self, params: Mapping[str, Scalar]) -> Callable[[], Footprint]:
-        """Give the same small footprint to every candidate."""
-        return lambda: Footprint(1, 1, 1, 1.0, 1.0, 1.0, 1.0, 1.0, "", "", "")
+    ahead = 2
+
+    def start(self, params: Mapping[str, Scalar]) -> KnownFootprint:
+        """Give it."""
+        return KnownFootprint(Footprint(1, 1, 1, 1.0, 1.0, 1.0, 1.0, 1.0, "", "", ""))
 
 
 @final
@@ -57,20 +64,30 @@ class NoOp(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Report constant objectives."""
-        objectives = {"score": 0.5, "decision_ms": 1.0, "arena_bytes": 1.0}
-        report = {"outcome": "trained", "objectives": objectives, "footprint": {}, "score_int8": 0.5}
-        return {REPORT: json.dumps({**report, "score_float": 0.5, "test": {}}), "done": True}
+        """Report objectives that differ, so that there is a front."""
+        number = self.config[TASKS][0]["number"]
+        objectives = {
+            "score": 0.5 + number % 7 / 20,
+            "decision_ms": 1.0 + number % 11,
+            "arena_bytes": 1.0 + number % 13,
+        }
+        report = {"name": f"trials/{number}", "outcome": "trained", "objectives": objectives, "footprint": {}}
+        return {REPORT: json.dumps({**report, "score_int8": 0.5, "score_float": 0.5, "test": {}}), "done": True}
 
 
 def main() -> None:
     """Print every figure; torch runs on one thread, as in a trial."""
+    if sys.argv[1:] == ["--no-op"]:
+        with tempfile.TemporaryDirectory() as folder:
+            no_op_trials(Path(folder), 100, 0.2)
+            no_op_trials(Path(folder), 1000, 0.25)
+        return
     if sys.argv[1:] == ["--memory"]:
         print_memory_of_one_trial()
         return
     torch.set_num_threads(1)
+    subprocess.run([sys.executable, "-m", "tests.benchmarks.bench_framework", "--no-op"], check=True)
     with tempfile.TemporaryDirectory() as folder:
-        no_op_trials(Path(folder))
         real_trial(Path(folder))
         footprints(Path(folder))
     subprocess.run([sys.executable, "-m", "tests.benchmarks.bench_framework", "--memory"], check=True)
@@ -82,20 +99,26 @@ def assignment(folder: Path) -> Assignment:
     return Assignment("wakeword", material, load_board(SPACE.BOARD), EPOCHS, 0, folder / "trials")
 
 
-def no_op_trials(folder: Path) -> None:
-    """Seconds per trial that does nothing, through Optuna, our searcher and Ray."""
-    from export.results import Results
-
-    results = Results(folder / "no_op")
+def no_op_trials(folder: Path, trials: int, goal: float) -> None:
+    """Seconds per trial that does nothing, through Optuna, our searcher and Ray; and those of taking the study up."""
+    results = Results(folder / f"no_op_{trials}")
     results.folder.mkdir()
-    study = open_study(results, "wakeword", SPACE, Narrowing(), 0)
-    searcher = OptunaSearcher(study, SPACE, Narrowing(), Budget(), KnownFootprint(), results.folder, NO_OPS)
     started = time.perf_counter()
     start_ray(2, None)
     up = time.perf_counter()
-    tuner_for(NoOp, searcher, NO_OPS, 2, results.folder, []).fit()
+    study = open_study(results, "wakeword", SPACE, Narrowing(), 0)
+    source = OptunaTasks(study, SPACE, Narrowing(), Budget(), NoFootprints(), results.trials, trials)
+    deaths = Deaths()
+    before = peak_mib()
+    run_trials(NoOp, TaskSearcher(source, deaths), Share(), 2, str(results.folder), deaths)
     done = time.perf_counter()
-    print(f"Ray up: {up - started:.1f} s; no-op trial: {(done - up) / NO_OPS:.3f} s over {NO_OPS} (goal 0.2)")
+    ray.shutdown()
+    print(f"Ray up: {up - started:.1f} s; no-op trial: {(done - up) / trials:.3f} s over {trials} (goal {goal})")
+    print(f"the study of {trials}: {done - up:.0f} s; driver's peak memory {before:.0f}, then {peak_mib():.0f} MiB")
+    started = time.perf_counter()
+    again = open_study(results, "wakeword", SPACE, Narrowing(), 0)
+    OptunaTasks(again, SPACE, Narrowing(), Budget(), NoFootprints(), results.trials, 1).next(wait=True)
+    print(f"taking it up, to the next trial handed out: {time.perf_counter() - started:.2f} s")
 
 
 def real_trial(folder: Path) -> None:

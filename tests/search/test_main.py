@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import search.__main__ as command
+import spaces
 from search.record import refuse_other_run
+from spaces.narrowed import parameters
 
 SMALL = ("--epochs", "1", "--trials", "1")
 
@@ -39,6 +41,13 @@ def test_unknown_board_lists_those_there_are(capsys: pytest.CaptureFixture[str])
         (["--trials", "0"], "--trials: must be at least 1, not 0"),
         (["--seed", "-1"], "--seed: must be at least 0, not -1"),
         (["--cpus", "-2"], "--cpus: must be at least 0, not -2"),
+        (["--batch", "0"], "--batch: must be at least 1, not 0"),
+        (["--confirm", "-1"], "--confirm: must be at least 0, not -1"),
+        (["--cpus-per-trial", "0"], "--cpus-per-trial: must be at least 0.05, not 0.0"),
+        (["--from", "nowhere"], "results: folder nowhere does not exist"),
+        (["--config", "nowhere.toml"], "--config: nowhere.toml cannot be read: No such file or directory"),
+        (["--address", "127.0.0.1:1"], "--address: nothing answers at 127.0.0.1:1: Connection refused"),
+        (["--results", "s4://bucket/x"], "results: s4://bucket/x cannot be opened"),
         (["--epochs", "0"], "--epochs: must be at least 1, not 0"),
         (["--set", "width=3"], "parameter 'width' is unknown"),
         (["--range", "peak_lr=1:2"], "peak_lr=1 lies outside 0.0001-0.01"),
@@ -46,6 +55,88 @@ def test_unknown_board_lists_those_there_are(capsys: pytest.CaptureFixture[str])
 )
 def test_bad_options_are_named(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
     assert message in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--time-budget", "soon", "'soon' must be a time such as 90s, 30m or 2h"),
+        ("--time-budget", "-3m", "must be a time such as 90s, 30m or 2h"),
+        ("--time-budget", "90", "must be a time such as 90s, 30m or 2h"),
+        ("--final", "kneee", "'kneee' must be knee, best, smallest, within:0.01 or a trial's number"),
+        ("--sampler", "cmaes", "choose from"),
+        ("--stop", "median", "choose from"),
+        ("--wandb", "maybe", "choose from"),
+    ],
+)
+def test_values_outside_the_choice_are_named(
+    capsys: pytest.CaptureFixture[str], option: str, value: str, message: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["wakeword", f"{option}={value}"])
+    assert ended.value.code == command.BAD_INPUT
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("trials = ", "is not TOML"),
+        ("trails = 3", "'trails' is unknown; there are address, batch,"),
+        ("config = 'other.toml'", "'config' is unknown"),
+        ("trials = 0", "--trials: must be at least 1, not 0"),
+        ("[set]\ntemperature = 3", "set must be a value or a list, not a table"),
+        ("set = ['temprature=3']", "parameter 'temprature' is unknown"),
+    ],
+)
+def test_a_bad_file_of_options_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str, message: str
+) -> None:
+    path = tmp_path / "search.toml"
+    path.write_text(content)
+    assert command.main(["wakeword", "--config", str(path)]) == command.BAD_INPUT
+    said = capsys.readouterr().err
+    assert message in said
+    assert str(path) in said or message.startswith(("--trials", "parameter"))
+
+
+def test_options_come_from_a_file_and_the_command_line_wins(tmp_path: Path) -> None:
+    path = tmp_path / "search.toml"
+    path.write_text(
+        'trials = 7\nepochs = 3\ncpus_per_trial = 0.5\ntime-budget = "2h"\n'
+        'set = ["student=ds_cnn", "hop_ms=20"]\ndry_run = true\nbudget = "arena=64K"\n'
+    )
+    arguments = ["--config", str(path), "--epochs", "5", "--set", "mels=40"]
+    parser = command._parser("wakeword", spaces.recipe_space("wakeword"), arguments)
+    given = parser.parse_args(command.with_config(arguments, parser))
+    assert (given.trials, given.epochs, given.cpus_per_trial, given.time_budget) == (7, 5, 0.5, 7200.0)
+    assert given.set == ["student=ds_cnn", "hop_ms=20", "mels=40"]
+    assert given.dry_run
+    assert given.budget == "arena=64K"
+
+
+def test_the_overview_lists_recipes_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--help"]) == command.DONE
+    shown = capsys.readouterr().out
+    for name, space in spaces.recipes().items():
+        assert f"{name:<20}{space.SUMMARY}" in shown
+    for word in command.OTHERS:
+        assert f"  {word} " in shown
+    assert "0 done, 1 failed, 2 bad input, 3" in shown
+
+
+@pytest.mark.parametrize("recipe", sorted(spaces.recipes()))
+def test_a_recipe_s_help_shows_space_budget_and_objectives(capsys: pytest.CaptureFixture[str], recipe: str) -> None:
+    space = spaces.recipe_space(recipe)
+    with pytest.raises(SystemExit) as ended:
+        command.main([recipe, "--help"])
+    assert ended.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name in parameters(space):
+        assert f" {name} " in shown
+    for objective in space.OBJECTIVES:
+        assert f"{objective.name} ({objective.direction})" in shown
+    assert str(space.BUDGET) in shown
 
 
 def test_unknown_option_exits_as_bad_input() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,6 +123,55 @@ def test_the_same_command_resumes(finished: tuple[Path, str], speech_folder: Pat
     after = {p: p.stat().st_mtime_ns for p in (results / "trials").rglob("metrics.json")}
     assert len(after) == 4
     assert {path: after[path] for path in before} == before
+
+
+def test_the_front_is_confirmed_and_a_pick_trained_to_the_end_once(
+    finished: tuple[Path, str], speech_folder: Path
+) -> None:
+    results, _ = finished
+    looking = command(speech_folder, results, 3, "--confirm", "2", "--final", "smallest")
+    printed = run(looking)
+    front = json.loads((results / "front.json").read_text())
+    members = [str(member["trial"]) for member in front["members"]]
+    assert {path.name for path in (results / "confirm").iterdir()} == set(members)
+    for number in members:
+        metrics = [json.loads(path.read_text()) for path in (results / "confirm" / number).glob("*/metrics.json")]
+        assert sorted(one["seed"] for one in metrics) == [1, 2]
+        assert all(one["params"] == study_of(results).trials[int(number)].params for one in metrics)
+    assert all(
+        member["seeds"] == 2 and member["low"] <= member["mean"] <= member["high"] for member in front["members"]
+    )
+    (final,) = (results / "final").iterdir()
+    assert len((final / "history.csv").read_text().splitlines()) == 151
+    assert f"final {final.name}  score" in printed
+    assert "fresh seeds, or a pick" in printed
+    assert "fresh seeds, or a pick" not in run(looking), "nothing is trained twice"
+
+
+def test_another_front_is_tried_first_in_batches(
+    tmp_path: Path, finished: tuple[Path, str], speech_folder: Path
+) -> None:
+    results = tmp_path / "results"
+    more = ["--from", str(finished[0]), "--batch", "2", "--stop", "dominance", "--sampler", "random"]
+    run(command(speech_folder, results, 4, *more))
+    known = [member["params"] for member in json.loads((finished[0] / "front.json").read_text())["members"]]
+    trials = study_of(results).trials
+    assert [trial.params for trial in trials[1 : 1 + len(known)]] == known
+    assert {trial.number for trial in trials if outcome(trial) != "refused"} == {
+        int(path.name) for path in (results / "trials").iterdir()
+    }
+    assert len({path.name.partition("-")[0] for path in (results / "ray").iterdir() if path.is_dir()}) < 4
+
+
+def test_a_search_ends_when_its_time_is_up(tmp_path: Path, finished: tuple[Path, str], speech_folder: Path) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(finished[0], results)
+    printed = run(command(speech_folder, results, 400, "--time-budget", "20s"))
+    assert "the time is up" in printed
+    assert "front:" in printed
+    trials = study_of(results).trials
+    assert len(trials) < 400
+    assert all(trial.state != TrialState.RUNNING for trial in trials)
 
 
 @pytest.mark.parametrize(
