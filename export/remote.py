@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -97,15 +98,18 @@ class Remote:
         finally:
             over.set()
             keeper.join()
-            self.remove(LEASE)
+            if self._lease().get("id") == mine:
+                self.remove(LEASE)
 
     def _keep(self, mine: str, over: threading.Event) -> None:
         while not over.wait(LEASE_SECONDS / 3):
-            try:
+            # One round may fail; three have to for the lease to run out.
+            with suppress(OSError):
+                if self._lease().get("id") != mine:
+                    # This process slept through its lease, and another search began: there must be one.
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    return
                 self._renew(mine)
-            except OSError:
-                # The next round may get through; three have to fail for the lease to run out.
-                continue
 
     def _renew(self, mine: str) -> None:
         who = f"process {os.getpid()} on {platform.node()}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import math
+import os
 import re
 import shlex
 import sys
@@ -17,6 +17,7 @@ import spaces
 from spaces.board import boards, load_board
 from spaces.budget import parse_budget
 from spaces.narrowed import parameters, parse_narrowing
+from trainables.disk import NO_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from search.options import Options
     from spaces import RecipeSpace
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 DONE, FAILED, BAD_INPUT, PARTIAL = 0, 1, 2, 3
 TRIALS = 24
 # Reserved words: module, argument, summary.
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"failed: the disk is full: {error.filename} cannot be written", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        print("interrupted before anything was trained", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return PARTIAL
 
 
@@ -97,20 +97,20 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
     data.add_argument(
         "--data",
         type=Path,
-        help="folder of recordings (manifest.csv, Speech Commands or class per folder); default: a synthesised corpus",
+        help="folder of recordings (manifest.csv, known file names or class per folder); default: a synthesised corpus",
     )
     data.add_argument("--task", help="rows of a mixed manifest.csv to use")
-    data.add_argument("--word", help="the wake word; default: computer")
+    data.add_argument("--word", help="wakeword: the word; default: computer")
     data.add_argument(
         "--split",
-        choices=("speaker", "random", "given"),
+        choices=("speaker", "word", "random", "given"),
         default="speaker",
         help="how clips are split where the data does not say (default: %(default)s)",
     )
     data.add_argument(
         "--teacher",
         default="speech_embedding",
-        help="speech_embedding, or wav2vec2:NAME_OR_FOLDER (default: %(default)s)",
+        help="speech_embedding, wav2vec2:NAME_OR_FOLDER, or several: mean(A, B), confident(A, B) (default: %(default)s)",
     )
     hardware = parser.add_argument_group("hardware")
     hardware.add_argument(
@@ -267,7 +267,7 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments
         request=Request(given.data, given.word, given.task, given.split, given.teacher, given.seed),
         narrowing=parse_narrowing(given.set, given.range, parameters(space)),
         cpus=given.cpus,
-        address=given.address,
+        address=given.address or os.environ.get("RAY_ADDRESS"),
         share=Share(given.cpus_per_trial, given.gpus_per_trial),
         sampler=given.sampler,
         stop=given.stop,

@@ -30,7 +30,7 @@ Surveyed = tuple[dict[str, "Scalar"], "Footprint"]
 def survey(options: Options, say: Callable[[str], None]) -> None:
     """Say the space's share that fits, its extremes, an estimated time, and a check list of data and teacher."""
     material = recipe(options.recipe).prepare(options.request)
-    _say_check_list(material, say)
+    _say_check_list(options.recipe, material, say)
     with tempfile.TemporaryDirectory() as folder:
         assignment = options.assignment(material, Path(folder))
         say(f"footprints of {POINTS} random candidates on {options.board.name}")
@@ -39,16 +39,16 @@ def survey(options: Options, say: Callable[[str], None]) -> None:
         _say_time(options, assignment, points, say)
 
 
-def _say_check_list(material: Material, say: Callable[[str], None]) -> None:
+def _say_check_list(name: str, material: Material, say: Callable[[str], None]) -> None:
     data, teacher = material.data, material.teacher
-    say(f"data      {data['name']}, word {data['word']!r}, split {data['split']}")
+    say("\n".join(recipe(name).summary(material)))
     for split, labels in data["clips"].items():
         counts = ", ".join(f"{count} {label}" for label, count in labels.items())
         say(f"          {split:<11}{counts}; {data['speakers'][split]} speakers")
     say(f"          {len(data['skipped'])} files skipped")
     for split in ("validation", "test"):
-        figures = teacher[split]
-        say(f"teacher   {teacher['name']}, {split}: F1 {figures['f1']:.3f}, EER {figures['eer']:.3f}")
+        figures = ", ".join(f"{figure} {value:.3f}" for figure, value in teacher[split].items())
+        say(f"teacher   {split:<11}{figures}")
     for warning in material.warnings:
         say(f"warning   {warning}")
 

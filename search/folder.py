@@ -18,8 +18,9 @@ from export.remote import Remote, is_uri
 from export.results import Results, write_atomically
 from trainables.ray_trainable import local_copy_of
 
-# What stays in a local copy that is made anew: it belongs to this machine.
-_OURS = (".lock", ".owner", "wandb")
+# What stays in a local copy that is made anew: this machine's own, and trials, of which one may be finished here and
+# not have got there; a trial is known by its parameters.
+_OURS = (".lock", ".owner", "wandb", "trials", "confirm", "final")
 
 
 @final
@@ -37,12 +38,14 @@ class Store:
             if self.remote is None:
                 yield
                 return
-            with _answering(self.remote), self.remote.leased():
-                self._copy_anew(self.remote)
+            with _holding(self.remote):
+                with _answering(self.remote):
+                    self._copy_anew(self.remote)
                 try:
                     yield
                 finally:
-                    self.remote.push(self.results.folder, "")
+                    with _answering(self.remote):
+                        self.remote.push(self.results.folder, "")
 
     def before_a_trial(self) -> None:
         """Let no worker begin a trial that the study behind the URI does not know."""
@@ -90,6 +93,18 @@ def open_store(location: str) -> Store:
     with _answering(remote):
         remote.prove_writable()
     return Store(open_results(local_copy_of(remote)), remote)
+
+
+@contextmanager
+def _holding(remote: Remote) -> Iterator[None]:
+    lease = remote.leased()
+    with _answering(remote):
+        lease.__enter__()
+    try:
+        yield
+    finally:
+        with _answering(remote):
+            lease.__exit__(None, None, None)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, final
 
@@ -45,7 +46,8 @@ class _FootprintOnItsWay:
     def get(self) -> Footprint:
         footprint = Footprint(**ray.get(self._reference))
         # The actor may have run on another node, with a cache of its own.
-        keep_footprint(self._assignment, self._params, footprint)
+        with suppress(OSError):
+            keep_footprint(self._assignment, self._params, footprint)
         return footprint
 
 

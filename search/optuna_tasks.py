@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, final
 
-from search.study import finished_report, give_back, record_footprint, tell_refused, tell_report, unfinished
+from optuna.samplers import RandomSampler
+
+from search.study import finished_report, give_back_unfinished, record_footprint, tell_refused, tell_report
 from trainables.trial import Task
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from spaces.narrowed import Narrowing
 
 # Without one that came nearer to fitting than all before: where 1 % of a space fits, the sampler has to find its way.
-REFUSALS_WHERE_NOTHING_FITTED = 128
+REFUSALS_WHERE_NOTHING_FITTED = 512
 REFUSALS_IN_A_ROW = 1000
 FAILED_FOOTPRINTS_IN_A_ROW = 5
 # So that refusals from the cache do not keep the driver from the trials that run.
@@ -34,6 +36,10 @@ Listener = Callable[[int, Mapping[str, Any], Mapping[str, Any]], None]
 
 class NothingFitsError(ValueError):
     """No candidate fits the budget; the message names the tightest ceiling and the smallest footprint seen."""
+
+
+class HaltError(RuntimeError):
+    """A fault that every further trial would meet too."""
 
 
 class FootprintsFailError(RuntimeError):
@@ -85,10 +91,11 @@ class OptunaTasks:
         self._ahead: deque[tuple[optuna.Trial, PendingFootprint]] = deque()
         self._refused_in_a_row: list[Footprint] = []
         self._least_overrun, self._refused_since_nearer = math.inf, 0
+        self._asks, self._random = 0, RandomSampler(seed=len(study.get_trials(deepcopy=False)))
         self._failed_footprints_in_a_row = 0
         self._something_fits = any(_fits(trial) for trial in study.get_trials(deepcopy=False))
-        for trial in unfinished(study):
-            self._begin(trial)
+        # What a killed search left is asked for first.
+        give_back_unfinished(study)
 
     @property
     def exhausted(self) -> bool:
@@ -98,7 +105,7 @@ class OptunaTasks:
     def next(self, wait: bool) -> Task | None:
         """The next candidate that fits; None where there is none left, or none yet and `wait` is not asked for.
 
-        Raises `NothingFitsError` and `FootprintsFailError`.
+        Raises `NothingFitsError`, `FootprintsFailError` and `HaltError`.
         """
         for _ in range(REFUSALS_IN_A_ROW if wait else REFUSALS_AT_A_TIME):
             self._fill()
@@ -113,19 +120,18 @@ class OptunaTasks:
     def ended(self, task: Task, report: Mapping[str, Any]) -> None:
         """Tell the study how a task ended."""
         self._tell(self._started[task.number], report)
-        del self._started[task.number]
 
     def close(self) -> None:
         """Put all that was begun and did not end back into the study's queue."""
-        for trial in [*self._started.values(), *(trial for trial, _ in self._ahead)]:
-            give_back(self._study, trial)
+        give_back_unfinished(self._study)
         self._started.clear()
         self._ahead.clear()
 
     def _tell(self, trial: optuna.Trial, report: Mapping[str, Any]) -> None:
-        tell_report(self._study, trial, report, self._recipe_space)
+        told = tell_report(self._study, trial, report, self._recipe_space)
+        self._started.pop(trial.number, None)
         for listener in self._listeners:
-            listener(trial.number, trial.params, report)
+            listener(trial.number, trial.params, told)
 
     def _hand_out(self, trial: optuna.Trial, footprint: Footprint) -> Task:
         self._left -= 1
@@ -141,7 +147,20 @@ class OptunaTasks:
 
     def _fill(self) -> None:
         while len(self._ahead) < min(self._footprints.ahead, self._left):
+            self._asks += 1
+            if self._something_fits or self._asks % 2:
+                self._begin(self._study.ask())
+            else:
+                self._begin_at_random()
+
+    def _begin_at_random(self) -> None:
+        # TPE sticks to the branch that comes nearest to fitting, even where nothing in it fits.
+        sampler = self._study.sampler
+        self._study.sampler = self._random
+        try:
             self._begin(self._study.ask())
+        finally:
+            self._study.sampler = sampler
 
     def _begin(self, trial: optuna.Trial) -> None:
         # Where a trial has parameters already, the space reads them; where it was cut off, it adds the rest.
@@ -156,6 +175,9 @@ class OptunaTasks:
     def _admitted(self, trial: optuna.Trial, pending: PendingFootprint) -> Footprint | None:
         try:
             footprint = pending.get()
+        except OSError as error:
+            # The machine's fault, not the candidate's: the trial goes back into the queue when the search closes.
+            raise HaltError(f"a footprint could not be worked out: {error}") from error
         except Exception as error:
             self._footprint_failed(trial, error)
             return None
@@ -165,6 +187,8 @@ class OptunaTasks:
             self._refused_in_a_row.clear()
             return footprint
         tell_refused(self._study, trial)
+        for listener in self._listeners:
+            listener(trial.number, trial.params, {"outcome": "refused"})
         self._refused_in_a_row.append(footprint)
         self._give_up_where_nothing_fits(max(self._budget.overrun(footprint).values()))
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import Counter
@@ -60,7 +61,8 @@ class Progress:
 
     def ended(self, number: int, params: Mapping[str, Any], report: Mapping[str, Any]) -> None:
         """Say how a trial ended."""
-        self._console.print(_ended(number, report, params))
+        if report.get("outcome") != "refused":
+            self._console.print(_ended(number, report, params))
         self._say()
 
     def _say(self) -> None:
@@ -90,9 +92,12 @@ def _ended(number: int, report: Mapping[str, Any], params: Mapping[str, Any]) ->
     if report.get("outcome") != "trained":
         return f"trial {number:>4}  {report.get('outcome')}: {report.get('reason')}"
     shown = report["objectives"]
-    score = f"score {shown['score']:.3f} (float {report['score_float']:.3f})"
-    cost = f"decision {shown['decision_ms']:6.1f} ms  arena {shown['arena_bytes'] / 1024:6.1f} KiB"
-    return f"trial {number:>4}  {score}  {cost}  {params.get('student', '')}"
+    parts = [f"score {shown.get('score', math.nan):.3f} (float {report['score_float']:.3f})"]
+    if "decision_ms" in shown:
+        parts.append(f"decision {shown['decision_ms']:6.1f} ms")
+    if "arena_bytes" in shown:
+        parts.append(f"arena {shown['arena_bytes'] / 1024:6.1f} KiB")
+    return "  ".join([f"trial {number:>4}", *parts, str(params.get("student", ""))])
 
 
 def _clock(seconds: float) -> str:

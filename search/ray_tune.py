@@ -58,6 +58,7 @@ class Cluster:
         """Do what is inside until it is done, interrupted or out of time; then leave Ray."""
         timer = threading.Timer(self._options.seconds or 0.0, self._time_is_up)
         timer.daemon = True
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         if self._options.seconds is not None:
             timer.start()
         try:
@@ -75,9 +76,9 @@ class Cluster:
         if ray.is_initialized():
             return
         start_ray(self._options.cpus, self._options.address, self._options.share)
-        # After Ray's start, which puts a handler of its own there. A job that is stopped has three seconds: raised at
-        # once, an interrupt does not wait for Tune to see its actors off, as Ctrl-C does.
+        # Again, after Ray's start, which puts a handler of its own there.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self._require_resources()
 
     def footprints(self) -> FootprintWorkers:
         """Workers for footprints."""
@@ -110,6 +111,13 @@ class Cluster:
             with suppress(OSError):
                 source.close()
 
+    def _require_resources(self) -> None:
+        there = ray.cluster_resources()
+        for name, wanted in (("CPU", self._options.share.cpus), ("GPU", self._options.share.gpus)):
+            if wanted > there.get(name, 0):
+                option = f"--{name.lower()}s-per-trial"
+                raise ValueError(f"{option}: a trial wants {wanted:g} {name}, Ray has {there.get(name, 0):g} here")
+
     def _arrays(self) -> dict[str, Any]:
         # On one machine the cache itself is what all share.
         if not self._options.address:
@@ -128,7 +136,8 @@ class Cluster:
 
     def _time_is_up(self) -> None:
         self.out_of_time = True
-        os.kill(os.getpid(), signal.SIGINT)
+        # Not SIGINT, which a process that a shell began in the background ignores.
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def start_ray(cpus: int, address: str | None, share: Share | None = None) -> None:
@@ -141,10 +150,11 @@ def start_ray(cpus: int, address: str | None, share: Share | None = None) -> Non
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
+    # A job that is stopped has three seconds, and a search may be between trials: an interrupt is raised at once.
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
-    address = address or os.environ.get("RAY_ADDRESS")
     require_answer(address)
-    local: dict[str, Any] = {} if address else {"num_cpus": cpus or os.cpu_count(), "include_dashboard": False}
+    local: dict[str, Any] = {} if address else {"num_cpus": cpus or None, "include_dashboard": False}
     try:
         ray.init(
             # "local" because Ray would otherwise join whatever cluster was last started on this machine.

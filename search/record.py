@@ -53,7 +53,7 @@ def previous_run(results: Results) -> dict[str, Any]:
     """run.json of an earlier search in the folder, if there was one; a `ValueError` where it holds something else."""
     if results.run_json.is_file():
         return read_object(results.run_json)
-    others = [entry.name for entry in results.folder.iterdir() if entry.name not in BEFORE]
+    others = [entry.name for entry in results.folder.iterdir() if entry.name not in BEFORE and entry.suffix != ".tmp"]
     if others:
         raise ValueError(f"--results: {results.folder} holds {others[0]} and no run.json: it is no results folder")
     return {}

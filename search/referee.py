@@ -35,7 +35,7 @@ class RemoteReferee:
 def start_referee(judge: Judge, rungs: tuple[int, ...]) -> RemoteReferee:
     """An actor on the driver's node that holds `judge`."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor: Any = ray.remote(num_cpus=0)(_Bench)
+    actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(_Bench)
     return RemoteReferee(actor.options(scheduling_strategy=here).remote(judge), rungs)
 
 

@@ -62,34 +62,26 @@ def _prepared(options: Options, store: Store, say: Say) -> Material:
     refuse_other_run(previous, run, results.folder)
     write_atomically(results.run_json, json.dumps(run, indent=2))
     store.share(results.run_json)
-    say(_summary(material))
+    say("\n".join(recipe(options.recipe).summary(material)))
     return material
-
-
-def _summary(material: Material) -> str:
-    data, teacher = material.data, material.teacher
-    counts = ", ".join(f"{split} {sum(labels.values())}" for split, labels in data["clips"].items())
-    return (
-        f"data: {data['name']}, {counts} clips, word {data['word']!r}, split {data['split']}\n"
-        f"teacher: {teacher['name']}, F1 {teacher['validation']['f1']:.3f} on validation"
-    )
 
 
 def _searched(
     options: Options, store: Store, material: Material, points: Sequence[Mapping[str, Scalar]], say: Say
 ) -> Ended:
     from search.ray_tune import Cluster
-    from search.study import counted, open_study
+    from search.study import counted, give_back_unfinished, open_study
 
     space, results = recipe_space(options.recipe), store.results
     study = open_study(results, options.recipe, space, options.narrowing, options.request.seed, options.sampler, points)
+    give_back_unfinished(study)
     cluster = Cluster(options, options.assignment(material, results.trials), store)
     with cluster.until_interrupted(say):
         if counted(study) < options.trials:
             _fit(options, store, study, cluster)
         else:
             say(f"{results.folder} holds {counted(study)} finished trials already")
-        if counted(study) >= options.trials:
+        if counted(study) >= options.trials and not cluster.interrupted:
             _look_again(options, store, cluster, say)
     return _ended(study, options.trials, cluster)
 
@@ -128,7 +120,12 @@ def _look_again(options: Options, store: Store, cluster: Cluster, say: Say) -> N
         store.after_a_task(task.name)
         say(line(task, report))
 
-    tasks = second_looks(options, store.results)
+    try:
+        tasks = second_looks(options, store.results)
+    except ValueError as error:
+        # What was searched is exported all the same.
+        cluster.fault = error
+        return
     if tasks:
         say(f"training {len(tasks)} more: the front with fresh seeds, or a pick at full length")
         cluster.start()
@@ -144,5 +141,5 @@ def _ended(study: optuna.Study, trials: int, cluster: Cluster) -> Ended:
     fault = str(cluster.fault) if cluster.fault else None
     if fault is None and not trained and reasons:
         fault = f"no trial was trained; the first one failed with: {reasons[0]}"
-    complete = counted(study) >= trials and not cluster.interrupted
+    complete = counted(study) >= trials and not cluster.interrupted and fault is None
     return Ended(complete or cluster.out_of_time, trained, fault)

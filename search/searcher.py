@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 
 from ray.tune.search import Searcher
 
+from search.optuna_tasks import HaltError
 from trainables.disk import NO_SPACE
 from trainables.ray_trainable import REPORT, TASKS
 
@@ -39,10 +40,6 @@ class Source(Protocol):
     def close(self) -> None:
         """Keep what was begun and did not end for a later run."""
         ...
-
-
-class HaltError(RuntimeError):
-    """A fault that every further trial would meet too."""
 
 
 @final
@@ -175,6 +172,5 @@ class TaskSearcher(Searcher):
             self._halt_for(error)
 
     def _halt_for(self, error: OSError) -> None:
-        if error.errno not in NO_SPACE:
-            raise error
-        self.stopped_by = HaltError(f"the disk is full: {error.filename or 'the study'} cannot be written")
+        what = "the disk is full" if error.errno in NO_SPACE else str(error)
+        self.stopped_by = HaltError(f"{what}: {error.filename or 'the study'} cannot be written")

@@ -121,11 +121,12 @@ def tell_refused(study: optuna.Study, trial: optuna.Trial) -> None:
     study.tell(trial, state=TrialState.PRUNED)
 
 
-def tell_failed(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
-    """A trial that ended without a score, with the reason."""
+def tell_failed(study: optuna.Study, trial: optuna.Trial, reason: str) -> Mapping[str, Any]:
+    """A trial that ended without a score, with the reason; return it as a report."""
     trial.set_user_attr("outcome", "failed")
     trial.set_user_attr("reason", reason)
     study.tell(trial, state=TrialState.FAIL)
+    return {"outcome": "failed", "reason": reason}
 
 
 def tell_stopped(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
@@ -135,19 +136,21 @@ def tell_stopped(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
     study.tell(trial, state=TrialState.PRUNED)
 
 
-def give_back(study: optuna.Study, trial: optuna.Trial) -> None:
-    """Put an unfinished trial back into the queue: the next search takes it up, under its number, where it stopped."""
-    study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+def give_back_unfinished(study: optuna.Study) -> None:
+    """Put every RUNNING trial back into the queue: it is asked for next, under its number, with its parameters."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
 
-def tell_report(study: optuna.Study, trial: optuna.Trial, report: Mapping[str, Any], recipe_space: RecipeSpace) -> None:
-    """Tell what a worker reported: its objectives, or the failure that it names."""
+def tell_report(
+    study: optuna.Study, trial: optuna.Trial, report: Mapping[str, Any], recipe_space: RecipeSpace
+) -> Mapping[str, Any]:
+    """Tell what a worker reported: its objectives, or the failure that it names; return what was told."""
     if report.get("outcome") == "stopped":
         tell_stopped(study, trial, str(report.get("reason")))
-        return
+        return report
     if report.get("outcome") != "trained":
-        tell_failed(study, trial, str(report.get("reason", "the worker reported no outcome")))
-        return
+        return tell_failed(study, trial, str(report.get("reason", "the worker reported no outcome")))
     values = [float(report["objectives"].get(objective.name, math.nan)) for objective in recipe_space.OBJECTIVES]
     missing = [
         objective.name
@@ -155,18 +158,12 @@ def tell_report(study: optuna.Study, trial: optuna.Trial, report: Mapping[str, A
         if not math.isfinite(value)
     ]
     if missing:
-        tell_failed(study, trial, f"objective {missing[0]} is missing or not a number")
-        return
+        return tell_failed(study, trial, f"objective {missing[0]} is missing or not a number")
     trial.set_user_attr("outcome", "trained")
     trial.set_user_attr("footprint", report["footprint"])
     trial.set_user_attr("metrics", {key: report[key] for key in ("score_int8", "score_float", "test")})
     study.tell(trial, values)
-
-
-def unfinished(study: optuna.Study) -> list[optuna.Trial]:
-    """Trials that a killed search left RUNNING, to be taken up again under their own numbers."""
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    return [optuna.Trial(study, trial._trial_id) for trial in running]
+    return report
 
 
 def counted(study: optuna.Study) -> int:
@@ -176,11 +173,16 @@ def counted(study: optuna.Study) -> int:
 
 def outcome(trial: FrozenTrial) -> str:
     """trained, stopped, refused, failed; or the state of a trial that has none yet."""
-    return str(trial.user_attrs.get("outcome", trial.state.name.lower()))
+    # The attribute is written before the state: a kill between the two leaves a trial that did not end.
+    state = trial.state.name.lower()
+    return str(trial.user_attrs.get("outcome", state)) if trial.state.is_finished() else state
 
 
 def finished_report(trials: Path, number: int, params: Mapping[str, Any]) -> dict[str, Any] | None:
     """The metrics.json of a trial whose worker finished, though its driver was gone before it could be told."""
     path = trials / str(number) / "metrics.json"
-    report = read_object(path) if path.is_file() else {}
+    try:
+        report = read_object(path)
+    except ValueError:
+        return None
     return report if report.get("params") == dict(params) else None

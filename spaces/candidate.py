@@ -39,10 +39,12 @@ class Distillation:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rate over the run; its length in epochs belongs to the run, not to the candidate."""
+    """Learning rate over the run, clips per step and AdamW's decay; the run decides its length in epochs."""
 
     kind: ScheduleKind
     peak_lr: float
+    batch: int = 64
+    weight_decay: float = 1e-4
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,13 @@ class DataMix:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One point of a recipe's space, as the trainable reads it."""
+    """One point of a recipe's space, as the trainable reads it; without a data mix, all clips in every epoch."""
 
     front_end: FrontEnd
     student: Student
     distillation: Distillation
     schedule: Schedule
-    data_mix: DataMix
+    data_mix: DataMix | None = None
 
     @property
     def architecture(self) -> str:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from spaces.candidate import Candidate, DataMix
 
+GRADIENT_CLIP = 1.0
 BATCH = 64
 WEIGHT_DECAY = 1e-4
-GRADIENT_CLIP = 1.0
 SCORING_BATCH = 256
 
 
@@ -38,8 +38,8 @@ class NotANumberError(ValueError):
 class TrainingSet:
     """Clips that a student learns from.
 
-    `features` [clips, frames, mels] float32, may be a memory map; `target` int64 [clips], class 0 being the negatives;
-    `teacher` logits [clips, classes]; `rows` the clips of the training split.
+    `features` [clips, frames, mels] float32, may be a memory map; `target` int64 [clips], class 0 being the negatives
+    where there is a data mix; `teacher` logits [clips, classes]; `rows` the clips of the training split.
     """
 
     features: NDArray[np.float32]
@@ -53,12 +53,14 @@ class TrainingSet:
         positives = int((self.target[self.rows] > 0).sum())
         return (len(self.rows) - positives) / max(positives, 1)
 
-    def epoch_rows(self, mix: DataMix, seed: int, epoch: int) -> NDArray[np.int64]:
-        """Shuffled rows of one epoch: every positive, and `neg_per_pos` times as many negatives.
+    def epoch_rows(self, mix: DataMix | None, seed: int, epoch: int) -> NDArray[np.int64]:
+        """Shuffled rows of one epoch: all, or with a mix every positive and `neg_per_pos` times as many negatives.
 
         Negatives are dealt from one shuffled deck after another, so that all are seen before any is seen again. Depends
         on (seed, epoch) alone: a resumed run draws what the unbroken one would have.
         """
+        if mix is None:
+            return np.random.default_rng([seed, 2, epoch]).permutation(self.rows)
         positives = self.rows[self.target[self.rows] > 0]
         negatives = self.rows[self.target[self.rows] == 0]
         wanted = min(len(negatives), max(1, round(mix.neg_per_pos * len(positives))))
@@ -100,19 +102,20 @@ def teach(
     seed: int,
     validate: Callable[[nn.Module], float],
     checkpoint: Path | None = None,
+    identity: str = "",
     on_epoch: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
     """Train in place, where the network's weights lie, and leave it at its best epoch by `validate` (higher is better).
 
-    With a `checkpoint` path the run goes on from the last finished epoch found there, bit for bit as if unbroken, and
-    `on_epoch` hears of that epoch again: what followed from it may have been lost with the process. What `on_epoch`
-    raises ends the run. Raises `NotANumberError` when the loss or a weight is not finite.
+    With a `checkpoint` path the run goes on from the last finished epoch found there, bit for bit as if unbroken, if it
+    is of the same `identity`; and `on_epoch` hears of that epoch again: what followed from it may have been lost with
+    the process. What `on_epoch` raises ends the run. Raises `NotANumberError` when the loss or a weight is not finite.
     """
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=candidate.schedule.peak_lr, weight_decay=WEIGHT_DECAY, fused=True
+        network.parameters(), lr=candidate.schedule.peak_lr, weight_decay=candidate.schedule.weight_decay, fused=True
     )
-    progress = _resumed(checkpoint, network, optimizer)
+    progress = _resumed(checkpoint, identity, network, optimizer)
     if progress.history:
         on_epoch(progress)
     for epoch in range(progress.epoch, epochs):
@@ -122,7 +125,7 @@ def teach(
         row["seconds"] = time.perf_counter() - started
         _remember(progress, network, row)
         if checkpoint is not None:
-            _save(checkpoint, network, optimizer, progress)
+            _save(checkpoint, identity, network, optimizer, progress)
         on_epoch(progress)
     network.load_state_dict(progress.best_state)
     return progress
@@ -139,7 +142,9 @@ def _epoch(
 ) -> dict[str, float]:
     torch.manual_seed(seed * 1_000_003 + epoch)
     network.train()
-    batches = np.array_split(*_into_batches(data.epoch_rows(candidate.data_mix, seed, epoch)))
+    rows = data.epoch_rows(candidate.data_mix, seed, epoch)
+    # Equal shares rather than a short last batch: batch normalisation fails on one clip and is noisy on a few.
+    batches = np.array_split(rows, max(1, math.ceil(len(rows) / candidate.schedule.batch)))
     device = _device_of(network)
     sums = torch.zeros(3, device=device)
     rate = candidate.schedule.peak_lr
@@ -157,11 +162,6 @@ def _epoch(
         "soft_loss": soft,
         "soft_to_hard": soft / max(hard, 1e-12),
     }
-
-
-def _into_batches(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    # Equal shares rather than a short last batch: batch normalisation fails on one clip and is noisy on a few.
-    return rows, max(1, math.ceil(len(rows) / BATCH))
 
 
 def _batch(data: TrainingSet, rows: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
@@ -213,20 +213,29 @@ def _remember(progress: Progress, network: nn.Module, row: dict[str, float]) -> 
         progress.best_state = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
 
-def _save(checkpoint: Path, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "progress": vars(progress)}
+def _save(
+    checkpoint: Path, identity: str, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
+    state = {
+        "identity": identity,
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "progress": vars(progress),
+    }
     partial = checkpoint.with_suffix(f".{os.getpid()}.tmp")
     torch.save(state, partial)
     partial.replace(checkpoint)
 
 
-def _resumed(checkpoint: Path | None, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+def _resumed(checkpoint: Path | None, identity: str, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
     if checkpoint is None or not checkpoint.is_file():
         return Progress()
     try:
         state = torch.load(checkpoint, weights_only=True, map_location=_device_of(network))
     except (OSError, RuntimeError, EOFError, ValueError):
         # A power cut may leave a name without its content: begin again.
+        return Progress()
+    if state.get("identity") != identity:
         return Progress()
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])

@@ -1,4 +1,4 @@
-"""Detection metrics of a score against a binary target."""
+"""Metrics of a score against a binary target, and of a choice among several classes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
+from sklearn.metrics import (
+    confusion_matrix,
+    precision_recall_curve,
+    precision_recall_fscore_support,
+    roc_auc_score,
+    roc_curve,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,6 +95,43 @@ def confusion(target: NDArray[np.bool_], score: NDArray[np.floating], threshold:
     return [
         [int(((target == truth) & (fired == decided)).sum()) for decided in (False, True)] for truth in (False, True)
     ]
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Figures of one split; `uar` is the unweighted mean of the classes' recalls, chance being one over their number.
+
+    `classes` holds (precision, recall, F1, clips) of each class.
+    """
+
+    accuracy: float
+    uar: float
+    macro_f1: float
+    classes: tuple[tuple[float, float, float, int], ...]
+
+    def as_dict(self) -> dict[str, float]:
+        """The three figures by name."""
+        return {"accuracy": self.accuracy, "uar": self.uar, "macro_f1": self.macro_f1}
+
+
+def classification(target: NDArray[np.int64], decided: NDArray[np.int64], classes: int) -> Classification:
+    """All figures of a split; a class without clips counts in no mean, one never decided for has precision 0."""
+    precision, recall, f1, clips = precision_recall_fscore_support(
+        target, decided, labels=range(classes), zero_division=0.0
+    )
+    present = clips > 0
+    return Classification(
+        accuracy=float((target == decided).mean()),
+        uar=float(recall[present].mean()),
+        macro_f1=float(f1[present].mean()),
+        classes=tuple(zip(precision.tolist(), recall.tolist(), f1.tolist(), clips.tolist(), strict=True)),
+    )
+
+
+def choice_counts(target: NDArray[np.int64], decided: NDArray[np.int64], classes: int) -> list[list[int]]:
+    """Counts [true class][decided class]."""
+    counts: list[list[int]] = confusion_matrix(target, decided, labels=range(classes)).tolist()
+    return counts
 
 
 def interval(values: NDArray[np.floating], confidence: float = 0.95) -> tuple[float, float, float]:

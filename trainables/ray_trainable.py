@@ -18,7 +18,7 @@ from ray import tune
 
 from export.results import read_object, write_atomically
 from trainables.cache import cache_folder, cached_array, content_key
-from trainables.disk import is_full
+from trainables.disk import NO_SPACE, is_full
 from trainables.distil import NotANumberError, StoppedEarlyError
 from trainables.trial import Task, run_trial
 
@@ -75,11 +75,15 @@ class TrialActor(tune.Trainable):
     def setup(self, config: dict[str, Any], assignment: Assignment, post: Post) -> None:  # type: ignore[override]
         """Take the first tasks."""
         torch.set_num_threads(post.threads)
-        if post.remote is not None:
-            assignment = replace(assignment, trials=local_copy_of(post.remote) / "trials")
-        for key, reference in post.arrays.items():
-            cached_array(key, partial(_fetched, reference))
-        self._assignment, self._post, self._done = assignment, post, 0
+        self._assignment, self._post, self._done, self._fault = assignment, post, 0, ""
+        try:
+            if post.remote is not None:
+                self._assignment = replace(assignment, trials=local_copy_of(post.remote) / "trials")
+            for key, reference in post.arrays.items():
+                cached_array(key, partial(_fetched, reference))
+        except (OSError, ValueError) as error:
+            # Raised here it would reach the driver as a death without a reason.
+            self._fault = f"a worker cannot begin: {error}"
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next tasks."""
@@ -94,7 +98,8 @@ class TrialActor(tune.Trainable):
         tasks = self.config[TASKS]
         task = Task(**tasks[self._done])
         self._done += 1
-        report = {"name": task.name, **report_of(self._assignment, self._post, task)}
+        halt = {"outcome": "halt", "reason": self._fault}
+        report = {"name": task.name, **(halt if self._fault else report_of(self._assignment, self._post, task))}
         return {REPORT: json.dumps(report), "done": self._done == len(tasks)}
 
 
@@ -144,8 +149,8 @@ def _failure(error: Exception, folder: Path) -> tuple[str, str]:
         return "halt", str(error)
     if _out_of_memory(error):
         return "retry", f"out of memory: {error}"
-    if is_full(folder):
-        return "halt", f"the disk of {folder} is full"
+    if is_full(folder) or is_full(cache_folder()) or (isinstance(error, OSError) and error.errno in NO_SPACE):
+        return "halt", f"the disk is full: {error}"
     return "failed", f"{type(error).__name__}: {error}"
 
 

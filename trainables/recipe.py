@@ -70,6 +70,10 @@ class Recipe(ABC):
         """Corpus and teacher outputs, made once and cached by content; bad data is a `ValueError`."""
 
     @abstractmethod
+    def summary(self, material: Material) -> tuple[str, ...]:
+        """Lines that tell a person what will be learnt from: the data, the teacher."""
+
+    @abstractmethod
     def arrays(self, material: Material) -> Mapping[str, NDArray[Any]]:
         """What trials read from the cache and a node without the recordings could not make, by its key."""
 

@@ -223,6 +223,7 @@ def _taught(
         seed=assignment.seed,
         validate=lambda student: rules.score(material, validation, logits_of(student, validation_features)),
         checkpoint=folder / "checkpoint.pt",
+        identity=_identity(assignment, candidate),
         on_epoch=on_epoch,
     )
     network.cpu()
@@ -233,6 +234,12 @@ def _taught(
     judged = np.ascontiguousarray(data.features[rules.judged_rows(material)])
     judgement = rules.judge(material, Int8Model(model).outputs(judged), logits_of(network, judged))
     return Taught(network, progress, model, judgement, data.most_neg_per_pos)
+
+
+def _identity(assignment: Assignment, candidate: Candidate) -> str:
+    # A folder may hold the checkpoint of another candidate, whose number was given anew.
+    facts = [part.get("content_hash") for part in (assignment.material.data, assignment.material.teacher)]
+    return content_key("checkpoint", candidate, assignment.seed, assignment.epochs, facts)
 
 
 def _input_shape(candidate: Candidate) -> tuple[int, int, int]:
@@ -271,9 +278,9 @@ def _warnings(material: Material, candidate: Candidate, taught: Taught) -> list[
     found = _loss_warnings(candidate, taught.progress.history[-1])
     if taught.judgement.score_int8 > material.teacher.get("score", math.inf):
         found.append("the student scores above its teacher on validation: the labels alone may do")
-    asked, had = candidate.data_mix.neg_per_pos, taught.neg_per_pos
-    if asked > had:
-        found.append(f"neg_per_pos={asked:.1f} acts as {had:.1f}: the training split holds no more negatives")
+    mix, had = candidate.data_mix, taught.neg_per_pos
+    if mix is not None and mix.neg_per_pos > had:
+        found.append(f"neg_per_pos={mix.neg_per_pos:.1f} acts as {had:.1f}: the training split holds no more negatives")
     return found
 
 

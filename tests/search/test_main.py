@@ -25,7 +25,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_unknown_recipe_lists_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["wakeboard"]) == command.BAD_INPUT
-    assert "recipe: 'wakeboard' is unknown; there are wakeword" in capsys.readouterr().err
+    known = ", ".join(sorted(spaces.recipes()))
+    assert f"recipe: 'wakeboard' is unknown; there are {known}" in capsys.readouterr().err
 
 
 def test_unknown_board_lists_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:

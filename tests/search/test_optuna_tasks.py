@@ -57,8 +57,8 @@ class Footprints:
         return Known(Footprint(1000, arena, arena, 1.0, 1.0, 1.0, 1.0 + width, 1.0 + width, "sram", "board", "1"))
 
 
-def study_in(folder: Path, seed: int = 0) -> optuna.Study:
-    return open_study(Results(folder), "wakeword", SPACE, Narrowing(), seed)
+def study_in(folder: Path, seed: int = 0, sampler: str = "tpe") -> optuna.Study:
+    return open_study(Results(folder), "wakeword", SPACE, Narrowing(), seed, sampler)
 
 
 def tasks(
@@ -154,9 +154,39 @@ def test_what_was_not_trained_is_told_with_its_reason(
 
 def test_listeners_hear_how_trials_end(tmp_path: Path) -> None:
     heard: list[tuple[int, str]] = []
-    source = tasks(study_in(tmp_path), tmp_path, 3, None, lambda n, params, told: heard.append((n, told["outcome"])))
-    done = run_all(TaskSearcher(source, Deaths()))
-    assert heard == [(task["number"], "trained") for task in done]
+    study = study_in(tmp_path)
+    source = tasks(study, tmp_path, 3, None, lambda n, params, told: heard.append((n, told["outcome"])))
+    run_all(TaskSearcher(source, Deaths()))
+    assert sorted(heard) == [(trial.number, outcome(trial)) for trial in study.trials]
+
+
+def test_a_listener_that_fails_costs_no_trial(tmp_path: Path) -> None:
+    def fails(*told: object) -> None:
+        raise BrokenPipeError
+
+    study = study_in(tmp_path)
+    source = tasks(study, tmp_path, 3, Footprints(scale=1), fails)
+    ours = TaskSearcher(source, Deaths())
+    first = only_task(ours.suggest("ray-0"))
+    ours.on_trial_complete("ray-0", {REPORT: json.dumps(report(first))})
+    assert ours.suggest("ray-1") == Searcher.FINISHED
+    source.close()
+    assert {trial.state for trial in study.trials} == {TrialState.COMPLETE, TrialState.WAITING}
+
+
+def test_a_machine_s_fault_with_a_footprint_fails_no_trial(tmp_path: Path) -> None:
+    class Full(Footprints):
+        def start(self, params: Mapping[str, Scalar]) -> Known:
+            return Known(OSError(28, "No space left on device"))
+
+    study = study_in(tmp_path)
+    source = tasks(study, tmp_path, 3, Full())
+    ours = TaskSearcher(source, Deaths())
+    assert ours.suggest("ray-0") == Searcher.FINISHED
+    assert "a footprint could not be worked out" in str(ours.stopped_by)
+    source.close()
+    assert counted(study) == 0
+    assert {trial.state for trial in study.trials} == {TrialState.WAITING}
 
 
 def test_a_footprint_that_cannot_be_had_fails_its_trial_alone(tmp_path: Path) -> None:
@@ -191,47 +221,54 @@ def test_the_driver_does_not_wait_for_a_footprint_while_trials_run(tmp_path: Pat
     assert only_task(ours.suggest("ray-1"))["number"] == 1
 
 
-def test_a_budget_that_nothing_fits_stops_with_the_tightest_ceiling(tmp_path: Path) -> None:
-    study = study_in(tmp_path)
+def test_a_budget_that_nothing_fits_stops_with_the_tightest_ceiling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.optuna_tasks.REFUSALS_WHERE_NOTHING_FITTED", 64)
+    study = study_in(tmp_path, sampler="random")
     ours = searcher(study, tmp_path, 5, Footprints(scale=1_000_000))
     assert ours.suggest("ray-0") == Searcher.FINISHED
     message = str(ours.stopped_by)
     assert "candidates in a row fits" in message
     assert "the tightest ceiling is arena_bytes=50000" in message
     assert "arena 8000000 B" in message
-    assert 128 <= sum(outcome(trial) == "refused" for trial in study.trials) < 600
+    assert 64 <= sum(outcome(trial) == "refused" for trial in study.trials) < 300
 
 
-def test_a_hundredth_of_the_space_is_found(tmp_path: Path) -> None:
-    class OneInAHundred(Footprints):
-        def start(self, params: Mapping[str, Scalar]) -> Known:
-            # Fits: ds_cnn of width 8 and depth 1, about a hundredth of random draws.
-            worst = 60_000 if params["student"] == "tiny_conv" else 0
-            arena = worst + 40_000 + 5_000 * (int(params.get("ds_cnn_width", 8)) // 8 - 1)
-            arena += 5_000 * (int(params.get("ds_cnn_depth", 1)) - 1) + (5_001 if params["hop_ms"] == 10 else 0)
-            return Known(Footprint(1000, arena, arena, 1.0, 1.0, 1.0, 1.0, 1.0, "sram", "board", "1"))
+class OtherBranch(Footprints):
+    """What fits lies in one branch, about a hundredth of random draws; the other comes nearer without ever fitting."""
 
-    for seed in range(5):
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        ours = searcher(study_in(folder, seed), folder, 5, OneInAHundred())
-        assert len(run_all(ours)) == 5, str(ours.stopped_by)
+    def start(self, params: Mapping[str, Scalar]) -> Known:
+        arena = 50_001 + int(params.get("tiny_conv_width", 0))
+        if params["student"] == "ds_cnn":
+            steps = int(params["ds_cnn_width"]) // 8 - 1 + int(params["ds_cnn_depth"]) - 1 + (params["hop_ms"] == 10)
+            arena = 40_000 + 10_000 * steps if steps < 2 else 90_000 + steps
+        return Known(Footprint(1000, arena, arena, 1.0, 1.0, 1.0, 1.0, 1.0, "sram", "board", "1"))
 
 
-def test_refusals_do_not_end_a_search_that_found_what_fits(tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_a_hundredth_of_the_space_is_found_behind_a_branch_that_comes_near(tmp_path: Path, seed: int) -> None:
+    ours = searcher(study_in(tmp_path, seed), tmp_path, 5, OtherBranch())
+    assert len(run_all(ours)) == 5, str(ours.stopped_by)
+
+
+def test_refusals_do_not_end_a_search_that_found_what_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.optuna_tasks.REFUSALS_WHERE_NOTHING_FITTED", 64)
+
     class ThenTooLarge(Footprints):
         calls = 0
 
         def start(self, params: Mapping[str, Scalar]) -> Known:
             ThenTooLarge.calls += 1
-            self.scale = 1_000_000 if 4 < ThenTooLarge.calls <= 254 else 1
+            self.scale = 1_000_000 if 4 < ThenTooLarge.calls <= 104 else 1
             return super().start(params)
 
-    study = study_in(tmp_path)
+    study = study_in(tmp_path, sampler="random")
     ours = searcher(study, tmp_path, 8, ThenTooLarge())
     assert len(run_all(ours)) == 8
     assert ours.stopped_by is None
-    assert sum(outcome(trial) == "refused" for trial in study.trials) == 250
+    assert sum(outcome(trial) == "refused" for trial in study.trials) == 100
 
 
 def test_footprints_that_all_fail_end_the_search(tmp_path: Path) -> None:

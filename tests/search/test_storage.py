@@ -55,7 +55,7 @@ first = subprocess.run(command, capture_output=True, text=True)
 assert first.returncode == 0, first.stdout + first.stderr
 free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
 ballast.write_bytes(bytes(free - 100_000))
-more = [*command[: command.index("--trials") + 1], "8", *command[command.index("--trials") + 2 :]]
+more = [*command[: command.index("--trials") + 1], "5", *command[command.index("--trials") + 2 :]]
 full = subprocess.run(more, capture_output=True, text=True)
 before = {p.parent.name: p.stat().st_mtime_ns for p in (results / "trials").glob("*/metrics.json")}
 ballast.unlink()
@@ -85,7 +85,7 @@ def test_a_full_disk_stops_the_search_and_loses_nothing(
     assert ended["freed"][0] == 0, ended["freed"][1]
     assert {name: ended["after"][name] for name in ended["before"]} == ended["before"]
     assert set(ended["outcomes"].values()) <= {"trained", "refused"}, "a full disk is no trial's fault"
-    assert sum(kind == "trained" for kind in ended["outcomes"].values()) == 8
+    assert sum(kind == "trained" for kind in ended["outcomes"].values()) == 5
 
 
 SLOW = """

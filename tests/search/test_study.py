@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 import spaces
 from export.results import Results
 from search.__main__ import SAMPLERS as OFFERED
-from search.study import SAMPLERS, give_back, open_study
+from search.study import SAMPLERS, counted, give_back_unfinished, open_study, outcome
 from spaces.narrowed import Narrowing
 
 SPACE = spaces.recipe_space("wakeword")
@@ -60,10 +60,19 @@ def test_a_trial_that_is_given_back_is_asked_for_next(tmp_path: Path) -> None:
     study = study_in(tmp_path)
     trial = study.ask()
     SPACE.space(trial)
-    give_back(study, trial)
+    give_back_unfinished(study)
     again = study_in(tmp_path).ask()
     SPACE.space(again)
     assert (again.number, again.params) == (trial.number, trial.params)
+
+
+def test_a_trial_that_was_not_told_does_not_count(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    trial = study.ask()
+    # As a kill leaves it between the attribute and the state.
+    trial.set_user_attr("outcome", "trained")
+    assert counted(study) == 0
+    assert outcome(study.trials[0]) == "running"
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))

@@ -44,6 +44,15 @@ def accuracy(data: TrainingSet) -> Callable[[nn.Module], float]:
     return lambda student: float((logits_of(student, data.features).argmax(1) == data.target).mean())
 
 
+@given(seed=st.integers(0, 99), epoch=st.integers(0, 30))
+def test_without_a_mix_an_epoch_holds_every_clip_once(seed: int, epoch: int) -> None:
+    data = training_set()
+    rows = data.epoch_rows(None, seed, epoch)
+    assert sorted(rows) == sorted(data.rows)
+    assert np.array_equal(rows, data.epoch_rows(None, seed, epoch))
+    assert not np.array_equal(rows, data.epoch_rows(None, seed, epoch + 1))
+
+
 @given(ratio=st.floats(0.1, 12), seed=st.integers(0, 99), epoch=st.integers(0, 30))
 def test_an_epoch_holds_all_positives_and_the_ratio_of_negatives(ratio: float, seed: int, epoch: int) -> None:
     data = training_set()

@@ -8,9 +8,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t as student_t
-from torchmetrics.functional import classification
+from torchmetrics.functional import classification as reference
 
-from trainables.metrics import best_f1_threshold, confusion, detection, equal_error_rate, interval, roc
+from trainables.metrics import (
+    best_f1_threshold,
+    choice_counts,
+    classification,
+    confusion,
+    detection,
+    equal_error_rate,
+    interval,
+    roc,
+)
 
 
 def drawn(seed: int, clips: int = 200) -> tuple[np.ndarray, np.ndarray]:
@@ -33,15 +42,13 @@ def test_figures_agree_with_torchmetrics(seed: int) -> None:
     found = detection(target, score, 0.75)
     fired, truth = torch.tensor(score >= 0.75), torch.tensor(target).int()
     values = torch.tensor((score - score.min()) / np.ptp(score))
-    assert found.f1 == pytest.approx(float(classification.binary_f1_score(fired, truth)), abs=1e-6)
-    assert found.precision == pytest.approx(float(classification.binary_precision(fired, truth)), abs=1e-6)
-    assert found.recall == pytest.approx(float(classification.binary_recall(fired, truth)), abs=1e-6)
-    assert found.accuracy == pytest.approx(float(classification.binary_accuracy(fired, truth)), abs=1e-6)
-    assert found.false_positive_rate == pytest.approx(
-        1 - float(classification.binary_specificity(fired, truth)), abs=1e-6
-    )
-    assert found.auc == pytest.approx(float(classification.binary_auroc(values, truth)), abs=1e-5)
-    assert found.pauc == pytest.approx(float(classification.binary_auroc(values, truth, max_fpr=0.1)), abs=1e-5)
+    assert found.f1 == pytest.approx(float(reference.binary_f1_score(fired, truth)), abs=1e-6)
+    assert found.precision == pytest.approx(float(reference.binary_precision(fired, truth)), abs=1e-6)
+    assert found.recall == pytest.approx(float(reference.binary_recall(fired, truth)), abs=1e-6)
+    assert found.accuracy == pytest.approx(float(reference.binary_accuracy(fired, truth)), abs=1e-6)
+    assert found.false_positive_rate == pytest.approx(1 - float(reference.binary_specificity(fired, truth)), abs=1e-6)
+    assert found.auc == pytest.approx(float(reference.binary_auroc(values, truth)), abs=1e-5)
+    assert found.pauc == pytest.approx(float(reference.binary_auroc(values, truth, max_fpr=0.1)), abs=1e-5)
     assert found.miss_rate == pytest.approx(1 - found.recall)
 
 
@@ -76,6 +83,33 @@ def test_roc_runs_from_corner_to_corner() -> None:
     assert (alarms[0], hits[0], alarms[-1], hits[-1]) == (0, 0, 1, 1)
     assert alarms == sorted(alarms)
     assert hits == sorted(hits)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 8))
+@settings(max_examples=50, deadline=None)
+def test_choices_agree_with_torchmetrics(seed: int, classes: int) -> None:
+    rng = np.random.default_rng(seed)
+    target = np.concatenate([np.arange(classes), rng.integers(classes, size=60)])
+    decided = np.where(rng.random(len(target)) < 0.5, target, rng.integers(classes, size=len(target)))
+    found = classification(target, decided, classes)
+    pair = torch.tensor(decided), torch.tensor(target)
+    recall = reference.multiclass_recall(*pair, classes, average="macro")
+    assert found.uar == pytest.approx(float(recall), abs=1e-6)
+    f1 = reference.multiclass_f1_score(*pair, classes, average="macro")
+    assert found.macro_f1 == pytest.approx(float(f1), abs=1e-6)
+    accuracy = reference.multiclass_accuracy(*pair, classes, average="micro")
+    assert found.accuracy == pytest.approx(float(accuracy), abs=1e-6)
+    counts = reference.multiclass_confusion_matrix(*pair, classes)
+    assert choice_counts(target, decided, classes) == counts.tolist()
+    assert [clips for *_, clips in found.classes] == np.bincount(target).tolist()
+
+
+def test_classes_by_hand_and_one_that_is_absent() -> None:
+    found = classification(np.array([0, 0, 0, 1]), np.array([0, 0, 2, 1]), 3)
+    assert found.accuracy == 0.75
+    assert found.uar == pytest.approx((2 / 3 + 1) / 2)
+    assert found.classes[2] == (0.0, 0.0, 0.0, 0)
+    assert found.as_dict() == {"accuracy": 0.75, "uar": found.uar, "macro_f1": pytest.approx((0.8 + 1) / 2)}
 
 
 def test_interval_is_students() -> None:

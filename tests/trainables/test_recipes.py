@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 import pytest
 import torch
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from tflite_micro import runtime
 
 import spaces
@@ -24,31 +24,42 @@ from spaces.candidate import Scalar
 from spaces.narrowed import Narrowing, parameters
 from trainables import recipes as recipes_folder
 from trainables import trial as trial_module
+from trainables.corpora.audio import audio_key
+from trainables.corpora.corpus import Corpus
 from trainables.distil import NotANumberError, Progress
 from trainables.ray_trainable import Post, report_of
 from trainables.recipe import Material, Request, recipe
+from trainables.recipes import speech_emotion
+from trainables.teachers.cross_fitted import Teacher
 from trainables.trial import Assignment, Task, candidate_of, footprint_of_untrained, run_trial
 
 RECIPES = sorted(spaces.recipes())
 
 
+def choices(distribution: BaseDistribution) -> tuple[Scalar, ...]:
+    assert isinstance(distribution, CategoricalDistribution)
+    return distribution.choices  # type: ignore[return-value]
+
+
 def students(name: str) -> list[str]:
-    student = parameters(spaces.recipe_space(name))["student"]
-    assert isinstance(student, CategoricalDistribution)
-    return [str(choice) for choice in student.choices]
+    return [str(choice) for choice in choices(parameters(spaces.recipe_space(name))["student"])]
 
 
 CASES = [(name, student) for name in RECIPES for student in students(name)]
 
 
 def material_of(name: str, speech_folder: Path) -> Material:
-    return recipe(name).prepare(Request(data=speech_folder, word="up"))
+    return recipe(name).prepare(Request(data=speech_folder, word="up" if name == "wakeword" else None))
 
 
 def point(name: str, student: str, seed: int = 0) -> dict[str, Scalar]:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     asked = study.ask()
-    Narrowing({"student": student, "mels": 20, "hop_ms": 20}).propose(spaces.recipe_space(name), asked)
+    space = spaces.recipe_space(name)
+    known = parameters(space)
+    smallest = {"mels": min, "hop_ms": max, "clip_ms": min, "width": min}
+    small = {key: pick(choices(known[key])) for key, pick in smallest.items() if key in known} | {"student": student}
+    Narrowing(small).propose(space, asked)
     return asked.params
 
 
@@ -63,7 +74,7 @@ def test_every_space_has_its_recipe() -> None:
 
 
 def test_unknown_recipe_is_named() -> None:
-    with pytest.raises(ValueError, match="'sneeze' is unknown; there are wakeword"):
+    with pytest.raises(ValueError, match="'sneeze' is unknown; there are speech_emotion, wakeword"):
         recipe("sneeze")
 
 
@@ -244,6 +255,67 @@ def test_a_student_above_its_teacher_is_warned_about(speech_folder: Path, tmp_pa
     assignment.material.teacher["score"] = -1.0  # type: ignore[index]
     metrics = run_trial(assignment, 0, point("wakeword", "ds_cnn"))
     assert "the student scores above its teacher on validation: the labels alone may do" in metrics["warnings"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_summary_names_data_and_teacher(name: str, speech_folder: Path) -> None:
+    material = material_of(name, speech_folder)
+    lines = recipe(name).summary(material)
+    assert material.data["name"] in lines[0]
+    assert material.data["split"] in lines[0]
+    assert "speech_embedding" in lines[1]
+    assert f"{material.teacher['score']:.3f}" in lines[1]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_arrays_are_all_that_a_worker_reads(name: str, speech_folder: Path) -> None:
+    material = material_of(name, speech_folder)
+    kept = recipe(name).arrays(material)
+    for seed in range(8):
+        candidate = candidate_of(name, point(name, students(name)[0], seed))
+        assert audio_key(material.corpus, candidate.front_end.clip_samples) in kept
+
+
+def test_figures_of_the_emotion_recipe_by_hand(speech_folder: Path) -> None:
+    material = material_of("speech_emotion", speech_folder)
+    rules, corpus = recipe("speech_emotion"), material.corpus
+    rows = rules.judged_rows(material)
+    target = corpus.targets()[rows]
+    perfect = np.eye(3, dtype=np.float32)[target]
+    wrong = np.roll(perfect, 1, axis=1)
+    found = rules.judge(material, perfect, wrong)
+    assert (found.score_int8, found.score_float) == (1.0, 0.0)
+    assert found.test["retention"] == pytest.approx(1 / material.teacher["test"]["uar"])
+    tables = {row["title"]: row for row in found.rows}
+    test = corpus.targets()[corpus.indices("test")]
+    assert tables["Test clips, INT8"]["counts"] == np.diag(np.bincount(test)).tolist()
+    by_emotion = tables["Test clips by emotion, INT8"]["rows"]
+    assert [row[:3] for row in by_emotion] == [
+        [label, int((test == number).sum()), 1.0] for number, label in enumerate(corpus.labels)
+    ]
+    models = {row[0] for row in tables["Validation chose the student; test is only reported"]["rows"]}
+    assert models == {"INT8", "float", "teacher", "log-mel statistics"}
+
+
+def test_a_random_split_of_emotions_names_what_statistics_reach(speech_folder: Path) -> None:
+    material = recipe("speech_emotion").prepare(Request(data=speech_folder, split="random"))
+    reached = material.data["baseline"]["validation"]["uar"]
+    expected = f"--split random: mere log-mel statistics reach UAR {reached:.2f} on validation"
+    assert any(warning.startswith(expected) for warning in material.warnings)
+
+
+def test_a_teacher_under_the_baseline_is_warned_about(speech_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def clueless(spec: str, corpus: Corpus, clip_seconds: float, seed: int) -> Teacher:
+        return Teacher(np.tile(np.array([1, 0, 0], np.float32), (len(corpus.clips), 1)), "clueless", "0")
+
+    monkeypatch.setattr(speech_emotion, "taught_by", clueless)
+    warnings = recipe("speech_emotion").prepare(Request(data=speech_folder)).warnings
+    assert any(warning.startswith("teacher: reaches UAR 0.33 on validation, and mere log-mel") for warning in warnings)
+
+
+def test_the_emotion_recipe_has_no_word(speech_folder: Path) -> None:
+    with pytest.raises(ValueError, match="--word: speech_emotion has no word; leave it out"):
+        recipe("speech_emotion").prepare(Request(data=speech_folder, word="up"))
 
 
 def test_figures_of_the_word_recipe_by_hand(speech_folder: Path) -> None:

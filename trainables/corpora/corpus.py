@@ -19,7 +19,7 @@ SPLITS = ("train", "validation", "test")
 class Recording:
     """One file as a folder or manifest names it; `speaker`, `group` and `split` are empty where nobody said.
 
-    `task` is the manifest's, `split` is train, validation, test or foldN.
+    `task` is the manifest's, `split` is train, validation, test or foldN, `text` what is said.
     """
 
     path: Path
@@ -28,6 +28,7 @@ class Recording:
     group: str = ""
     split: str = ""
     task: str = ""
+    text: str = ""
 
 
 @final
@@ -50,6 +51,7 @@ class Clip:
     seconds: float
     sample_rate_hz: int
     silent: bool = False
+    text: str = ""
 
 
 @final

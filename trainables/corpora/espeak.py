@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from trainables.cache import cached_folder, content_key
 from trainables.corpora.acoustics import KINDS, RATE_HZ, Surroundings, microphone, mix
-from trainables.corpora.audio import Samples, resample, to_int16
+from trainables.corpora.audio import Samples, to_int16
 from trainables.corpora.confusables import near_miss
 from trainables.corpora.corpus import SPLITS
-from trainables.corpora.espeak_voices import ACCENTS, SPEAKERS_PER_ACCENT, Utterance, Voice, draw_voices, say, spell
+from trainables.corpora.espeak_voices import ACCENTS, SPEAKERS_PER_ACCENT, Utterance, Voice, draw_voices, say_at, spell
 from trainables.corpora.manifest import MANIFEST
 from trainables.corpora.phrases import other_phrases, sound_alikes
 
@@ -113,7 +113,7 @@ def _speak(
     beside = list(spoken)
     for (i, _, _), samples in zip(voiced, _say_within_clip([p for _, p, _ in voiced], sayings, word), strict=True):
         spoken[i] = samples
-    for (i, _, _), samples in zip(joined, _say(besides), strict=True):
+    for (i, _, _), samples in zip(joined, say_at(RATE_HZ, besides), strict=True):
         beside[i] = samples
     return spoken, beside
 
@@ -175,29 +175,14 @@ def _saying(voice: Voice, text: str, random: np.random.Generator) -> Utterance:
     return Utterance(voice, text, rate, int(random.integers(30, 71)), int(random.integers(25, 76)))
 
 
-def _say(utterances: Sequence[Utterance]) -> list[Samples]:
-    speech = say(utterances)
-    return [_trimmed(resample(_as_float(s), speech.sample_rate_hz, RATE_HZ)) for s in speech.samples]
-
-
-def _as_float(samples: NDArray[np.int16]) -> Samples:
-    return samples.astype(np.float32) / np.float32(32768)
-
-
-def _trimmed(samples: Samples) -> Samples:
-    """Without the silence around it: what is below a hundredth of the peak."""
-    loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max(initial=0))
-    return samples[loud[0] : loud[-1] + 1] if len(loud) else samples[:0]
-
-
 def _say_within_clip(plans: Sequence[_Plan], sayings: Sequence[Utterance], word: str) -> list[Samples]:
     """One utterance per plan; the word and its confusables again, and faster, where they outlast a clip."""
-    spoken = _say(sayings)
+    spoken = say_at(RATE_HZ, sayings)
     long = [i for i, plan in enumerate(plans) if plan.label != SPEECH and len(spoken[i]) > 0.95 * _CLIP]
     faster = [
         replace(sayings[i], rate=min(_MAX_RATE, int(sayings[i].rate * len(spoken[i]) / (0.85 * _CLIP)))) for i in long
     ]
-    for i, samples in zip(long, _say(faster), strict=True):
+    for i, samples in zip(long, say_at(RATE_HZ, faster), strict=True):
         spoken[i] = samples
     lengths = [len(samples) for plan, samples in zip(plans, spoken, strict=True) if plan.label == word]
     if not min(lengths):

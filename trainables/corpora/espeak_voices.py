@@ -14,6 +14,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables.corpora.audio import Samples, resample
+
 ACCENTS = (
     "en",
     "en-US",
@@ -109,6 +111,22 @@ def say(utterances: Sequence[Utterance]) -> Speech:
         samples = np.fromfile(path, np.int16)
     pieces = np.split(samples, np.cumsum(answer["lengths"])[:-1]) if utterances else []
     return Speech(tuple(pieces), answer["sample_rate_hz"])
+
+
+def say_at(rate_hz: int, utterances: Sequence[Utterance]) -> list[Samples]:
+    """As `say`, each in floats at one rate, without the silence around it."""
+    speech = say(utterances)
+    return [_trimmed(resample(_as_float(s), speech.sample_rate_hz, rate_hz)) for s in speech.samples]
+
+
+def _as_float(samples: NDArray[np.int16]) -> Samples:
+    return samples.astype(np.float32) / np.float32(32768)
+
+
+def _trimmed(samples: Samples) -> Samples:
+    """Without the silence around it: what is below a hundredth of the peak."""
+    loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max(initial=0))
+    return samples[loud[0] : loud[-1] + 1] if len(loud) else samples[:0]
 
 
 def spell(text: str, voices: Sequence[Voice]) -> tuple[str, ...]:

@@ -19,8 +19,8 @@ _SPLIT = re.compile(r"train|validation|test|fold\d+")
 def read_manifest(folder: Path, task: str | None = None) -> tuple[Recording, ...]:
     """The recordings of `folder/manifest.csv`, or those of one task, in the order of their paths.
 
-    Columns `path,label` are required, `task,split,speaker,group` optional, others ignored; paths are relative to the
-    folder. What breaks a rule is a `ValueError` that names file, row, field, rule and value.
+    Columns `path,label` are required, `task,split,speaker,group,text` optional, others ignored; paths are relative to
+    the folder. What breaks a rule is a `ValueError` that names file, row, field, rule and value.
     """
     rows = _rows(folder / MANIFEST)
     if task is not None:
@@ -90,6 +90,7 @@ class _Reader:
             group=row.get("group", ""),
             split=self._split(number, row.get("split", "")),
             task=row.get("task", ""),
+            text=row.get("text", ""),
         )
 
     def _path(self, number: int, value: str) -> Path:

@@ -45,7 +45,7 @@ def split_clips(clips: Sequence[Clip], mode: SplitMode, seed: int, required: Seq
         return _random(clips, seed, required)
     placed = _unfold(clips) if given else tuple(clips)
     if mode == "given":
-        return _checked(Splitting(placed, "given", _disjoint(placed), _trusted(placed)), required)
+        return checked(Splitting(placed, "given", disjoint(placed), _trusted(placed)), required)
     objection = _objection(placed) if given else ""
     if given and not objection:
         return _keep_given(placed, seed, required)
@@ -89,7 +89,7 @@ def _keep_given(clips: tuple[Clip, ...], seed: int, required: Sequence[str]) -> 
         rule = "given, with validation taken out of train"
         warnings.append("the given splits have no validation; about a sixth of train was taken for it")
     warnings += _speaker_doubts(kept)
-    return _checked(Splitting(kept, rule, _disjoint(kept), tuple(warnings), dropped), required)
+    return checked(Splitting(kept, rule, disjoint(kept), tuple(warnings), dropped), required)
 
 
 def _without_copies(clips: tuple[Clip, ...]) -> tuple[tuple[Clip, ...], tuple[tuple[Path, str], ...]]:
@@ -124,7 +124,7 @@ def _by_speaker(clips: Sequence[Clip], seed: int, required: Sequence[str], warni
     _check_possible(clips, units, required)
     parts = draw_splits(clips, units, seed, SHARES, required)
     placed = tuple(replace(clip, split=SPLITS[part]) for clip, part in zip(clips, parts, strict=True))
-    return _checked(Splitting(placed, _rule(placed), _disjoint(placed), (*warnings, *_speaker_doubts(clips))), required)
+    return checked(Splitting(placed, _rule(placed), disjoint(placed), (*warnings, *_speaker_doubts(clips))), required)
 
 
 def _rule(clips: Sequence[Clip]) -> str:
@@ -148,11 +148,11 @@ def _random(clips: Sequence[Clip], seed: int, required: Sequence[str]) -> Splitt
     parts = draw_splits(clips, np.arange(len(clips)), seed, SHARES, required)
     placed = tuple(replace(clip, split=SPLITS[part]) for clip, part in zip(clips, parts, strict=True))
     warning = "--split random: speakers are not kept apart, so the scores are too good"
-    return _checked(Splitting(placed, "random", False, (warning,)), required)
+    return checked(Splitting(placed, "random", False, (warning,)), required)
 
 
-def _checked(splitting: Splitting, required: Sequence[str]) -> Splitting:
-    """The splitting, with a warning where a required label is scarce; where one is missing, a `ValueError`."""
+def checked(splitting: Splitting, required: Sequence[str]) -> Splitting:
+    """A splitting, with a warning where a required label is scarce; where one is missing, a `ValueError`."""
     count = Counter((clip.split, clip.label) for clip in splitting.clips)
     scarce = []
     for split in SPLITS:
@@ -192,7 +192,8 @@ def _own_speakers(clips: Sequence[Clip]) -> bool:
     return len(set(known)) == len(known)
 
 
-def _disjoint(clips: Sequence[Clip]) -> bool:
+def disjoint(clips: Sequence[Clip]) -> bool:
+    """Whether no speaker is in two splits for certain."""
     named = all(clip.speaker for clip in clips)
     return named and not _own_speakers(clips) and not any(leak.kind == "speaker" for leak in find_leaks(clips))
 

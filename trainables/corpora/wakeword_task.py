@@ -92,6 +92,7 @@ def _clip(recording: Recording, file: AudioFile) -> Clip:
         seconds=file.seconds,
         sample_rate_hz=file.sample_rate_hz,
         silent=file.silent,
+        text=recording.text,
     )
 
 
@@ -110,11 +111,12 @@ def _split_corpus(
         split_rule=splitting.rule,
         speaker_disjoint=splitting.speaker_disjoint,
         skipped=(*skipped, *splitting.dropped),
-        warnings=(*task_doubts(recordings), *_skipped_doubt(skipped), *splitting.warnings),
+        warnings=(*task_doubts(recordings), *skipped_doubt(skipped), *splitting.warnings),
     )
 
 
-def _skipped_doubt(skipped: Sequence[tuple[Path, str]]) -> tuple[str, ...]:
+def skipped_doubt(skipped: Sequence[tuple[Path, str]]) -> tuple[str, ...]:
+    """A warning where files cannot be read."""
     return (
         (f"{len(skipped)} files cannot be read and are left out, such as {skipped[0][0]}: {skipped[0][1]}",)
         if skipped

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
@@ -10,16 +9,15 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from spaces.front_end import FrontEnd
-from trainables.cache import cached_array, content_key
 from trainables.corpora.audio import audio_key, load_audio
 from trainables.corpora.corpus import SPLITS, Corpus
+from trainables.corpora.facts import data_facts
 from trainables.corpora.wakeword_task import open_corpus
 from trainables.distil import TrainingSet
 from trainables.features import corpus_features
 from trainables.metrics import Detection, best_f1_threshold, confusion, detection, roc
 from trainables.recipe import Judgement, Material, Recipe, Request
-from trainables.teachers import open_encoder
-from trainables.teachers.head import HEAD_VERSION, cross_fitted_logits, grouped_folds
+from trainables.teachers.cross_fitted import fold_warnings, taught_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,9 +35,19 @@ class Wakeword(Recipe):
     def prepare(self, request: Request) -> Material:
         """Open the corpus, embed it with the frozen encoder, cross-fit the teacher's head."""
         corpus = open_corpus(request.data, request.word, request.task, request.split, request.seed)  # type: ignore[arg-type]
-        logits, teacher = _taught_by(corpus, request)
+        logits, teacher = _taught(corpus, request)
+        data = data_facts(corpus, request.seed) | {"word": corpus.labels[1]}
         warnings = [*corpus.warnings, *_teacher_warnings(corpus, teacher, request.seed)]
-        return Material(corpus, logits, _data_facts(corpus, request), teacher, tuple(warnings))
+        return Material(corpus, logits, data, teacher, tuple(warnings))
+
+    def summary(self, material: Material) -> tuple[str, ...]:
+        """The word with its data, and the teacher's F1."""
+        data, teacher = material.data, material.teacher
+        counts = ", ".join(f"{split} {sum(labels.values())}" for split, labels in data["clips"].items())
+        return (
+            f"data: {data['name']}, {counts} clips, word {data['word']!r}, split {data['split']}",
+            f"teacher: {teacher['name']}, F1 {teacher['validation']['f1']:.3f} on validation",
+        )
 
     def arrays(self, material: Material) -> Mapping[str, NDArray[Any]]:
         """The decoded clips."""
@@ -85,35 +93,15 @@ def _margin(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
     return margin
 
 
-def _taught_by(corpus: Corpus, request: Request) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    encoder = open_encoder(request.teacher)
-    samples = round(TEACHER_CLIP_SECONDS * corpus.sample_rate_hz)
-    embedded = content_key("embeddings", encoder.content_hash, corpus.content_hash, samples)
-
-    def embeddings() -> NDArray[np.float16]:
-        return encoder.embed(np.divide(load_audio(corpus, samples), 32768, dtype=np.float32)).astype(np.float16)
-
-    def logits() -> NDArray[np.float32]:
-        training = np.isin(np.arange(len(corpus.clips)), corpus.indices("train"))
-        units = _units(corpus)
-        return cross_fitted_logits(
-            cached_array(embedded, embeddings), corpus.targets(), units, training, 2, request.seed
-        )
-
-    outputs = np.array(cached_array(content_key("teacher-logits", HEAD_VERSION, embedded, request.seed), logits))
-    figures = _figures(corpus, np.arange(len(outputs)), outputs)
-    return outputs, {
-        "name": encoder.name,
-        "content_hash": hashlib.sha256(f"{encoder.content_hash} {HEAD_VERSION}".encode()).hexdigest(),
+def _taught(corpus: Corpus, request: Request) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    teacher = taught_by(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.seed)
+    figures = _figures(corpus, np.arange(len(teacher.logits)), teacher.logits)
+    return teacher.logits, {
+        "name": teacher.name,
+        "content_hash": teacher.content_hash,
         "score": figures["validation"].f1,
         **{split: values.as_dict() for split, values in figures.items()},
     }
-
-
-def _units(corpus: Corpus) -> NDArray[np.int64]:
-    # Clips that no fold may part; where nobody is named, only copies of one recording.
-    names = [clip.speaker or clip.group or clip.audio_hash for clip in corpus.clips]
-    return np.unique(names, return_inverse=True)[1]
 
 
 def _figures(corpus: Corpus, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> dict[str, Detection]:
@@ -124,30 +112,12 @@ def _figures(corpus: Corpus, rows: NDArray[np.int64], outputs: NDArray[np.float3
 
 
 def _teacher_warnings(corpus: Corpus, teacher: Mapping[str, Any], seed: int) -> list[str]:
-    train, found = corpus.indices("train"), []
-    if not grouped_folds(corpus.targets()[train], _units(corpus)[train], seed):
-        found.append("teacher: too few speakers to leave any out; a training clip's speaker was seen by its head")
+    found = fold_warnings(corpus, seed)
     for split, doubt in (("validation", "raise alpha or use another"), ("train", "its training targets mislead")):
         if teacher[split]["f1"] < WEAK_TEACHER_F1:
             weak = f"{teacher['name']} reaches F1 {teacher[split]['f1']:.2f} on {split}, under {WEAK_TEACHER_F1}"
             found.append(f"teacher: {weak}: {doubt}")
     return found
-
-
-def _data_facts(corpus: Corpus, request: Request) -> dict[str, Any]:
-    counts = Counter((clip.split, clip.label) for clip in corpus.clips)
-    return {
-        "name": corpus.name,
-        "content_hash": corpus.content_hash,
-        "word": corpus.labels[1],
-        "clips": {split: {label: counts[split, label] for label in corpus.labels} for split in SPLITS},
-        "speakers": {split: len(corpus.speakers(split)) for split in SPLITS},
-        "split": corpus.split_rule,
-        "speaker_disjoint": corpus.speaker_disjoint,
-        "synthetic": corpus.synthetic,
-        "skipped": [[str(path), reason] for path, reason in corpus.skipped],
-        "seed": request.seed,
-    }
 
 
 def _evaluation(

@@ -10,8 +10,11 @@ import pytest
 import torch
 from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
+from trainables.corpora.wakeword_task import open_corpus
 from trainables.recipe import Request, recipe
 from trainables.teachers import open_encoder
+from trainables.teachers.cross_fitted import taught_by
+from trainables.teachers.ensemble import joined
 from trainables.teachers.head import cross_fitted_logits, folds, grouped_folds
 
 
@@ -166,3 +169,14 @@ def test_logits_repeat_from_their_seed() -> None:
     embeddings, target, groups = embedded()
     once, again = (cross_fitted_logits(embeddings, target, groups, groups < 8, 2, seed=3) for _ in range(2))
     assert np.array_equal(once, again)
+
+
+def test_two_teachers_are_joined_and_named(small_wav2vec2: Path, speech_folder: Path) -> None:
+    corpus = open_corpus(speech_folder, "up")
+    specs = ("speech_embedding", f"wav2vec2:{small_wav2vec2}")
+    alone = [taught_by(spec, corpus, 1.0, 0) for spec in specs]
+    together = taught_by(f"confident({', '.join(specs)})", corpus, 1.0, 0)
+    assert together.name == f"confident({', '.join(specs)})"
+    np.testing.assert_array_equal(together.logits, joined("confident", [teacher.logits for teacher in alone]))
+    evenly = taught_by(f"mean({', '.join(specs)})", corpus, 1.0, 0)
+    assert len({together.content_hash, evenly.content_hash, *(teacher.content_hash for teacher in alone)}) == 4
