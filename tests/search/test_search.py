@@ -263,7 +263,7 @@ def test_an_interrupt_before_anything_is_trained_says_so(tmp_path: Path) -> None
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=120)
     assert process.returncode == 3
-    assert "interrupted before anything was trained" in complaint
+    assert complaint.strip().endswith("interrupted")
     assert "Traceback" not in complaint
 
 
