@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, final
 
 import ray
+from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from spaces.budget import Footprint
 from trainables.trial import footprint_of_untrained, keep_footprint, known_footprint
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from trainables.trial import Assignment
 
 MOST_WORKERS = 4
+LOST_ACTORS = 3
 
 
 @final
@@ -37,18 +40,32 @@ class KnownFootprint:
 
 @final
 class _FootprintOnItsWay:
-    def __init__(self, reference: Any, assignment: Assignment, params: Mapping[str, Scalar]) -> None:
-        self._reference, self._assignment, self._params = reference, assignment, params
+    def __init__(self, ask: Callable[[], Any], assignment: Assignment, params: Mapping[str, Scalar]) -> None:
+        self._ask, self._assignment, self._params = ask, assignment, params
+        self._reference, self._lost = ask(), 0
 
     def ready(self) -> bool:
         return bool(ray.wait([self._reference], timeout=0)[0])
 
     def get(self) -> Footprint:
-        footprint = Footprint(**ray.get(self._reference))
+        footprint = Footprint(**self._answer())
         # The actor may have run on another node, with a cache of its own.
         with suppress(OSError):
             keep_footprint(self._assignment, self._params, footprint)
         return footprint
+
+    def _answer(self) -> dict[str, Any]:
+        while True:
+            try:
+                answer: dict[str, Any] = ray.get(self._reference)
+            except RayError as error:
+                # An actor or its node that died is not the candidate's fault; what the candidate raised is.
+                if isinstance(error, RayTaskError) or self._lost == LOST_ACTORS:
+                    raise
+                self._lost += 1
+                self._reference = self._ask()
+            else:
+                return answer
 
 
 @final
@@ -72,14 +89,18 @@ class FootprintWorkers:
         known = known_footprint(self._assignment, params)
         if known is not None:
             return KnownFootprint(known)
-        reference = self._actor().footprint.remote(self._shared, dict(params))
-        return _FootprintOnItsWay(reference, self._assignment, dict(params))
+        wanted = dict(params)
+        return _FootprintOnItsWay(
+            lambda: self._actor().footprint.remote(self._shared, wanted), self._assignment, wanted
+        )
 
     def _actor(self) -> Any:
         turn = next(self._turns)
         if turn >= len(self._actors):
             actor: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=2)(_FootprintActor)
-            self._actors.append(actor.remote())
+            # On the driver's node if it can be: there the cache is the one that is looked into.
+            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+            self._actors.append(actor.options(scheduling_strategy=here).remote())
         return self._actors[turn]
 
 
