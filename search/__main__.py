@@ -33,7 +33,7 @@ OTHERS = {
     "sweep": ("search.sweep", "RECIPE", "the space as a W&B sweep configuration, or a search's runs as a sweep"),
     "data": ("search.data_report", "DIR", "counts, duplicates, leaks and the split of a data folder"),
 }
-SAMPLERS = ("tpe", "nsga2", "nsga3", "gp", "random")
+SAMPLERS = ("ehvi", "tpe", "nsga2", "nsga3", "gp", "random")
 STOPS = ("none", "dominance", "asha")
 WANDB = ("offline", "online", "off")
 LEAST = {
@@ -142,8 +142,8 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
     study.add_argument(
         "--sampler",
         choices=SAMPLERS,
-        default="tpe",
-        help="who proposes; only tpe learns from refused points (default: %(default)s)",
+        default="ehvi",
+        help="who proposes; ehvi and tpe learn from refused points (default: %(default)s)",
     )
     study.add_argument(
         "--from",

@@ -63,7 +63,7 @@ class Options:
     cpus: int = 0
     address: str | None = None
     share: Share = field(default_factory=Share)
-    sampler: str = "tpe"
+    sampler: str = "ehvi"
     stop: str = "none"
     batch: int = 1
     seconds: float | None = None

@@ -73,7 +73,16 @@ def _searched(
     from search.study import counted, give_back_unfinished, open_study
 
     space, results = recipe_space(options.recipe), store.results
-    study = open_study(results, options.recipe, space, options.narrowing, options.request.seed, options.sampler, points)
+    study = open_study(
+        results,
+        options.recipe,
+        space,
+        options.narrowing,
+        options.budget,
+        options.request.seed,
+        options.sampler,
+        points,
+    )
     give_back_unfinished(study)
     cluster = Cluster(options, options.assignment(material, results.trials), store)
     with cluster.until_interrupted(say):

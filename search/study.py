@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna import samplers
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from export.results import Results, read_object
+from search.journal import Journal, mend_journal
+from search.known_costs import SCORE_WHEN_STOPPED, KnownCostSampler
+from spaces.narrowed import NarrowedSpace
 
 if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
     from spaces import RecipeSpace
@@ -25,14 +28,15 @@ if TYPE_CHECKING:
     from spaces.candidate import Scalar
     from spaces.narrowed import Narrowing
 
-_TAIL_BYTES = 1 << 16
 COUNTED = ("trained", "stopped", "failed")
-SAMPLERS: Mapping[str, Callable[[int], optuna.samplers.BaseSampler]] = {
-    "tpe": lambda seed: optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed),
-    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed),
-    "nsga3": lambda seed: optuna.samplers.NSGAIIISampler(seed=seed),
-    "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
-    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+# By name: from a space, what it must fit, and a seed.
+SAMPLERS: Mapping[str, Callable[[NarrowedSpace, Budget, int], BaseSampler]] = {
+    "ehvi": KnownCostSampler,
+    "tpe": lambda _, __, seed: samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed),
+    "nsga2": lambda _, __, seed: samplers.NSGAIISampler(seed=seed),
+    "nsga3": lambda _, __, seed: samplers.NSGAIIISampler(seed=seed),
+    "gp": lambda _, __, seed: samplers.GPSampler(seed=seed),
+    "random": lambda _, __, seed: samplers.RandomSampler(seed=seed),
 }
 
 
@@ -41,8 +45,9 @@ def open_study(
     recipe: str,
     recipe_space: RecipeSpace,
     narrowing: Narrowing,
+    budget: Budget,
     seed: int,
-    sampler: str = "tpe",
+    sampler: str = "ehvi",
     more_points: Sequence[Mapping[str, Scalar]] = (),
 ) -> optuna.Study:
     """Create or load the study; the recipe's start points and `more_points` are enqueued once.
@@ -53,44 +58,18 @@ def open_study(
     mend_journal(results.journal)
     study = optuna.create_study(
         study_name=recipe,
-        storage=JournalStorage(JournalFileBackend(str(results.journal))),
+        storage=JournalStorage(Journal(str(results.journal))),
         directions=[objective.direction for objective in recipe_space.OBJECTIVES],
         load_if_exists=True,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.sampler = SAMPLERS[sampler](seed + len(study.get_trials(deepcopy=False)))
+        seed += len(study.get_trials(deepcopy=False))
+        study.sampler = SAMPLERS[sampler](NarrowedSpace(recipe_space, narrowing), budget, seed)
         if not study.metric_names:
             study.set_metric_names([objective.name for objective in recipe_space.OBJECTIVES])
     _enqueue(study, [narrowing.adjusted(point) for point in (*recipe_space.START_POINTS, *more_points)])
     return study
-
-
-def mend_journal(journal: Path) -> None:
-    """Cut off a last line that a kill or a full disk left unfinished, and remove a dead search's lock.
-
-    Optuna reads past such a line, but what it appends next would join it and make the journal unreadable.
-    """
-    lock = journal.with_name(f"{journal.name}.lock")
-    lock.unlink(missing_ok=True)
-    if not journal.is_file():
-        return
-    with journal.open("r+b") as file:
-        whole = _bytes_of_whole_lines(file)
-        if whole < file.seek(0, os.SEEK_END):
-            file.truncate(whole)
-
-
-def _bytes_of_whole_lines(file: IO[bytes]) -> int:
-    at = file.seek(0, os.SEEK_END)
-    while at:
-        start = max(0, at - _TAIL_BYTES)
-        file.seek(start)
-        newline = file.read(at - start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        at = start
-    return 0
 
 
 def _enqueue(study: optuna.Study, points: Sequence[Mapping[str, Scalar]]) -> None:
@@ -129,10 +108,11 @@ def tell_failed(study: optuna.Study, trial: optuna.Trial, reason: str) -> Mappin
     return {"outcome": "failed", "reason": reason}
 
 
-def tell_stopped(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
-    """A trial that was not worth going on with: PRUNED, with the reason."""
+def tell_stopped(study: optuna.Study, trial: optuna.Trial, report: Mapping[str, Any]) -> None:
+    """A trial that was not worth going on with: PRUNED, with the reason and the score that it had reached."""
     trial.set_user_attr("outcome", "stopped")
-    trial.set_user_attr("reason", reason)
+    trial.set_user_attr("reason", str(report.get("reason")))
+    trial.set_user_attr(SCORE_WHEN_STOPPED, report.get("validation_score"))
     study.tell(trial, state=TrialState.PRUNED)
 
 
@@ -147,7 +127,7 @@ def tell_report(
 ) -> Mapping[str, Any]:
     """Tell what a worker reported: its objectives, or the failure that it names; return what was told."""
     if report.get("outcome") == "stopped":
-        tell_stopped(study, trial, str(report.get("reason")))
+        tell_stopped(study, trial, report)
         return report
     if report.get("outcome") != "trained":
         return tell_failed(study, trial, str(report.get("reason", "the worker reported no outcome")))

@@ -5,22 +5,19 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, final
+from typing import TYPE_CHECKING, Any, Literal
 
 from export.results import Results, read_run, write_atomically
 from spaces import RecipeSpace, recipe_space
-from spaces.narrowed import Narrowing, parameters, parse_narrowing
+from spaces.narrowed import NarrowedSpace, Narrowing, parameters, parse_narrowing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from optuna.distributions import BaseDistribution
-    from optuna.trial import BaseTrial
 
     from export.results import Run
-    from spaces.candidate import Candidate
 
 Method = Literal["bayes", "random"]
 
@@ -105,7 +102,7 @@ def sweep_config(
 
     Conditions flatten: a point carries parameters of every branch, and `--one` ignores those of branches not taken.
     """
-    distributions = parameters(cast("RecipeSpace", _Narrowed(space, narrowing)))
+    distributions = parameters(NarrowedSpace(space, narrowing))
     objective = space.OBJECTIVES[0]
     return {
         "name": recipe,
@@ -116,19 +113,6 @@ def sweep_config(
         "parameters": {name: parameter(distributions[name]) for name in sorted(distributions)},
         "command": ["${env}", "${interpreter}", "-m", "search", recipe, "--one", "${args_json_file}", *passed],
     }
-
-
-@final
-@dataclass(frozen=True)
-class _Narrowed:
-    """A space as its narrowing leaves it, for `parameters` alone."""
-
-    whole: RecipeSpace
-    narrowing: Narrowing
-
-    def space(self, trial: BaseTrial) -> Candidate:
-        """Propose a candidate inside the narrowing."""
-        return self.narrowing.propose(self.whole, trial)
 
 
 def parameter(distribution: BaseDistribution) -> dict[str, Any]:

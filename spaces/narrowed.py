@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DRAWS = 256
 
 
-def parameters(recipe_space: RecipeSpace) -> dict[str, BaseDistribution]:
+def parameters(recipe_space: RecipeSpace | NarrowedSpace) -> dict[str, BaseDistribution]:
     """Every parameter of a space with its distribution, gathered over random draws since spaces are conditional."""
     import optuna
 
@@ -60,6 +60,19 @@ class Narrowing:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for run.json."""
         return {"set": dict(self.fixed), "range": {name: list(ends) for name, ends in self.ranges.items()}}
+
+
+@final
+@dataclass(frozen=True)
+class NarrowedSpace:
+    """A space as its narrowing leaves it: a `RecipeSpace` in its method `space`, with nothing else of it."""
+
+    whole: RecipeSpace
+    narrowing: Narrowing
+
+    def space(self, trial: BaseTrial) -> Candidate:
+        """Propose a candidate inside the narrowing, or replay one."""
+        return self.narrowing.propose(self.whole, trial)
 
 
 @final

@@ -106,7 +106,7 @@ def no_op_trials(folder: Path, trials: int, goal: float) -> None:
     started = time.perf_counter()
     start_ray(2, None)
     up = time.perf_counter()
-    study = open_study(results, "wakeword", SPACE, Narrowing(), 0)
+    study = open_study(results, "wakeword", SPACE, Narrowing(), SPACE.BUDGET, 0)
     source = OptunaTasks(study, SPACE, Narrowing(), Budget(), NoFootprints(), results.trials, trials)
     deaths = Deaths()
     before = peak_mib()
@@ -116,7 +116,7 @@ def no_op_trials(folder: Path, trials: int, goal: float) -> None:
     print(f"Ray up: {up - started:.1f} s; no-op trial: {(done - up) / trials:.3f} s over {trials} (goal {goal})")
     print(f"the study of {trials}: {done - up:.0f} s; driver's peak memory {before:.0f}, then {peak_mib():.0f} MiB")
     started = time.perf_counter()
-    again = open_study(results, "wakeword", SPACE, Narrowing(), 0)
+    again = open_study(results, "wakeword", SPACE, Narrowing(), SPACE.BUDGET, 0)
     OptunaTasks(again, SPACE, Narrowing(), Budget(), NoFootprints(), results.trials, 1).next(wait=True)
     print(f"taking it up, to the next trial handed out: {time.perf_counter() - started:.2f} s")
 

@@ -22,7 +22,6 @@ from export.results import write_atomically
 from tests.benchmarks import syne_tune_peer
 from tests.benchmarks.black_box import Wall, wall_of
 from tests.benchmarks.contenders import (
-    KNOWN_COSTS,
     AskTell,
     Contender,
     Ours,
@@ -56,7 +55,6 @@ class Entry:
 
 PEERS = {
     OURS: Entry(Ours()),
-    f"proposed: {OURS}, {KNOWN_COSTS}": Entry(Ours(KNOWN_COSTS)),
     "Optuna TPE as it comes": Entry(AskTell(plain_tpe, constrained=False)),
     "Optuna TPE joint + set_constraint": Entry(AskTell(joint_tpe)),
     "Optuna NSGA-II (20) + set_constraint": Entry(AskTell(nsga2)),
@@ -75,10 +73,11 @@ TEACHING = {
 }
 BATCHES = {
     **{f"{OURS}, K={size}": Entry(Ours(batch=size)) for size in (4, 8)},
-    **{f"proposed, K={size}": Entry(Ours(KNOWN_COSTS, batch=size)) for size in (4, 8)},
+    **{f"--sampler tpe, K={size}": Entry(Ours("tpe", batch=size)) for size in (4, 8)},
 }
 # GP learns from no refused point: behind the narrower walls it would ask for hours.
 SAMPLERS = {
+    "--sampler tpe": Entry(Ours("tpe")),
     "--sampler nsga2": Entry(Ours("nsga2")),
     "--sampler nsga3": Entry(Ours("nsga3")),
     "--sampler random": Entry(Ours("random")),
@@ -90,6 +89,11 @@ AT_THE_NARROWEST = {
     name: replace(entry, shares=(NARROWEST,))
     for name, entry in PEERS.items()
     if OURS in name or name == "random, refusing"
+} | {"--sampler tpe": Entry(Ours("tpe"), shares=(NARROWEST,))}
+# Each architecture's score is off by its own 5 %, which no model foresees.
+ROUGHNESS = 0.05
+ROUGH = {name: PEERS[name] for name in (OURS, "random, refusing", "NSGA-II (20), refusing, told COMPLETE")} | {
+    "--sampler tpe": Entry(Ours("tpe"))
 }
 
 
@@ -111,11 +115,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen = {group: _only(asked.only, entries) for group, entries in groups.items()}
         outcomes = {group: outcomes_of(entries, walls, seeds, slow_seeds, trials) for group, entries in chosen.items()}
     narrow = outcomes_of(AT_THE_NARROWEST, walls, seeds, slow_seeds, trials)
+    rough = outcomes_of(ROUGH, walls, seeds, slow_seeds, trials, ROUGHNESS)
     times = milliseconds_by_trials(quick=asked.quick)
-    print_all(outcomes, narrow, times, OURS)
+    print_all(outcomes, narrow, rough, times, OURS)
     print(f"\n{time.perf_counter() - started:.0f} s in all")
     if asked.output:
-        write_atomically(asked.output, json.dumps(_plain(outcomes, narrow, times), indent=1))
+        write_atomically(
+            asked.output, json.dumps(_plain({**outcomes, "narrowest": narrow, "rough": rough}, times), indent=1)
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -151,7 +158,12 @@ def syne_tune() -> Iterator[dict[str, Entry]]:
 
 
 def outcomes_of(
-    entries: Mapping[str, Entry], walls: Mapping[float, Wall], seeds: int, slow_seeds: int, trials: int
+    entries: Mapping[str, Entry],
+    walls: Mapping[float, Wall],
+    seeds: int,
+    slow_seeds: int,
+    trials: int,
+    roughness: float = 0.0,
 ) -> Outcomes:
     """Every contender at each of its walls, by name and wall, one outcome for each seed."""
     found = {}
@@ -159,7 +171,9 @@ def outcomes_of(
         started = time.perf_counter()
         if runs := range(slow_seeds if entry.slow else seeds):
             found[name] = {
-                walls[share].name: [searched(entry.contender, walls[share], seed, trials) for seed in runs]
+                walls[share].name: [
+                    searched(entry.contender, Assignment(walls[share], seed, trials, roughness)) for seed in runs
+                ]
                 for share in entry.shares
             }
             means = ", ".join(f"{mean(o.hypervolume for o in several):.3f}" for several in found[name].values())
@@ -167,20 +181,20 @@ def outcomes_of(
     return found
 
 
-def searched(contender: Contender, wall: Wall, seed: int, trials: int) -> Outcome:
+def searched(contender: Contender, assignment: Assignment) -> Outcome:
     """One search."""
-    ledger = Ledger(Assignment(wall, seed, trials))
+    ledger = Ledger(assignment)
     contender(ledger)
     return outcome_of(ledger)
 
 
-def _plain(outcomes: Mapping[str, Outcomes], narrow: Outcomes, times: Mapping[str, Mapping[int, float]]) -> object:
+def _plain(outcomes: Mapping[str, Outcomes], times: Mapping[str, Mapping[int, float]]) -> object:
     searches = {
         group: {
             name: {wall: [asdict(one) for one in several] for wall, several in by_wall.items()}
             for name, by_wall in found.items()
         }
-        for group, found in {**outcomes, "narrowest": narrow}.items()
+        for group, found in outcomes.items()
     }
     return {"searches": searches, "milliseconds": times, "python": sys.version}
 

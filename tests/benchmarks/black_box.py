@@ -168,12 +168,22 @@ def _footprint(row: Mapping[str, str]) -> Footprint:
     return Footprint(**{field.name: read[str(field.type)](row[field.name]) for field in fields(Footprint)})
 
 
-def values_of(params: Mapping[str, Scalar], seed: int) -> Values:
-    """Score, decision_ms and arena_bytes of a "trained" candidate; the seed gives the score its noise."""
+def values_of(params: Mapping[str, Scalar], seed: int, roughness: float = 0.0) -> Values:
+    """Score, decision_ms and arena_bytes of a "trained" candidate; the seed gives the score its noise.
+
+    `roughness` is the standard deviation of a factor that each architecture has for itself, where nothing about its
+    neighbours tells it.
+    """
     footprint = footprint_of_params(params)
-    noise = np.random.default_rng([seed, zlib.crc32(json.dumps(params, sort_keys=True).encode())]).normal(0, SEED_NOISE)
-    score = capacity(params, footprint.flash_bytes) * learning(params) + noise
+    noise = _drawn([seed], params) * SEED_NOISE
+    own = 1 + roughness * _drawn([], dict(zip(ARCHITECTURE, architecture_of(params), strict=False)))
+    score = capacity(params, footprint.flash_bytes) * learning(params) * own + noise
     return min(max(float(score), 0.0), 1.0), footprint.decision_ms, float(footprint.arena_bytes)
+
+
+def _drawn(seeds: list[int], params: Mapping[str, Scalar]) -> float:
+    hashed = zlib.crc32(json.dumps(params, sort_keys=True).encode())
+    return float(np.random.default_rng([*seeds, hashed]).normal())
 
 
 def capacity(params: Mapping[str, Scalar], flash_bytes: int) -> float:

@@ -18,7 +18,6 @@ from search.optuna_tasks import NothingFitsError, OptunaTasks
 from search.study import open_study
 from spaces.narrowed import Narrowing
 from tests.benchmarks.black_box import BlackBox, footprint_of_params
-from tests.benchmarks.known_costs import KnownCostSampler
 from tests.benchmarks.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 BOX = BlackBox()
 AHEAD = 2
-KNOWN_COSTS = "known costs"
 # What becomes of a point over budget: it is trained like any other, or refused and told to the study in some way.
 Fate = Literal["trained", "pruned", "failed", "complete"]
 Contender = Callable[[Ledger], None]
@@ -72,10 +70,10 @@ class LedgerFootprints:
 class Ours:
     """The project's own searcher on its journal: `batch` tasks are begun before any is told.
 
-    `sampler` is one of `search.study.SAMPLERS`, or `KNOWN_COSTS` for the proposed one.
+    `sampler` is one of `search.study.SAMPLERS`.
     """
 
-    sampler: str = "tpe"
+    sampler: str = "ehvi"
     batch: int = 1
 
     def __call__(self, ledger: Ledger) -> None:
@@ -109,11 +107,7 @@ def our_tasks(ledger: Ledger, folder: Path, sampler: str) -> OptunaTasks:
     """The searcher as `python -m search` builds it, with footprints that are there at once and without Ray."""
     assignment = ledger.assignment
     footprints, budget, seed = LedgerFootprints(ledger), assignment.wall.budget, 1000 * assignment.seed
-    study = open_study(
-        Results(folder), "black_box", BOX, Narrowing(), seed, "random" if sampler == KNOWN_COSTS else sampler
-    )
-    if sampler == KNOWN_COSTS:
-        study.sampler = KnownCostSampler(BOX, budget, seed)
+    study = open_study(Results(folder), "black_box", BOX, Narrowing(), budget, seed, sampler)
     return OptunaTasks(study, BOX, Narrowing(), budget, footprints, folder / "trials", assignment.trials)
 
 

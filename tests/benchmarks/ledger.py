@@ -21,11 +21,12 @@ KNOWN_FOOTPRINT_SECONDS = 0.001
 
 @dataclass(frozen=True)
 class Assignment:
-    """What one contender has to do: `trials` trainings behind a wall."""
+    """What one contender has to do: `trials` trainings behind a wall, of scores as rough as said."""
 
     wall: Wall
     seed: int
     trials: int
+    roughness: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Ledger:
 
     def train(self, params: Mapping[str, Scalar]) -> Values:
         """The values of a candidate, for the price of a training."""
-        values = values_of(params, self.assignment.seed)
+        values = values_of(params, self.assignment.seed, self.assignment.roughness)
         fits = all(over <= 0 for over in self.overruns_of_trained(params).values())
         self.trained.append(Trained(values, fits, self.seconds + TRAINED_SECONDS))
         return values

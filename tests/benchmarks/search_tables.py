@@ -72,6 +72,7 @@ def assumptions(walls: Sequence[Wall], trials: int, seeds: int, slow_seeds: int)
 def print_all(
     outcomes: Mapping[str, Outcomes],
     narrowest: Outcomes,
+    rough: Outcomes,
     milliseconds: Mapping[str, Mapping[int, float]],
     ours: str,
 ) -> None:
@@ -82,6 +83,7 @@ def print_all(
     _print(f"The same as ratio {ours} / peer", _ratios(everyone, peers[ours], _hypervolume, ours))
     _print("Feasible hypervolume in equal time", _means(everyone, _in_time))
     _print(f"The same as ratio {ours} / peer", _ratios(everyone, peers[ours], _in_time, ours))
+    _print("Feasible hypervolume where the score is rough", _means(rough, _hypervolume))
     _print("What it took", _efforts(with_walls(everyone, narrowest)))
     _print("Processor milliseconds of one suggestion with its tell, on the journal", _times(milliseconds))
 

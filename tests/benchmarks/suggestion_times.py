@@ -15,8 +15,7 @@ from export.results import Results
 from search.study import SAMPLERS, open_study, record_footprint, tell_refused
 from spaces.narrowed import Narrowing
 from tests.benchmarks.black_box import Wall, footprint_of_params, values_of, wall_of
-from tests.benchmarks.contenders import BOX, KNOWN_COSTS, plain_tpe
-from tests.benchmarks.known_costs import KnownCostSampler
+from tests.benchmarks.contenders import BOX, plain_tpe
 
 SHARE = 0.18
 COUNTS = (50, 200, 500)
@@ -34,15 +33,14 @@ def milliseconds_by_trials(quick: bool = False) -> dict[str, dict[int, float]]:
         f"--sampler {name}": _of(name, [c for c in counts if name != "gp" or c <= MOST_FOR_GP], wall)
         for name in SAMPLERS
     }
-    plain = {"Optuna TPE as it comes": _of(plain_tpe(0), list(counts), wall)}
-    return found | {KNOWN_COSTS: _of(KnownCostSampler(BOX, wall.budget, 0), list(counts), wall)} | plain
+    return found | {"Optuna TPE as it comes": _of(plain_tpe(0), list(counts), wall)}
 
 
 def _of(sampler: str | BaseSampler, counts: list[int], wall: Wall) -> dict[int, float]:
     named = sampler if isinstance(sampler, str) else "random"
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        study = open_study(Results(Path(folder)), "black_box", BOX, Narrowing(), 0, named)
+        study = open_study(Results(Path(folder)), "black_box", BOX, Narrowing(), wall.budget, 0, named)
         study.sampler = study.sampler if isinstance(sampler, str) else sampler
         took = [_milliseconds(study, wall) for _ in range(counts[-1] + WINDOW)]
     return {count: median(took[count - WINDOW : count + WINDOW]) for count in counts}

@@ -58,7 +58,7 @@ class Footprints:
 
 
 def study_in(folder: Path, seed: int = 0, sampler: str = "tpe") -> optuna.Study:
-    return open_study(Results(folder), "wakeword", SPACE, Narrowing(), seed, sampler)
+    return open_study(Results(folder), "wakeword", SPACE, Narrowing(), SPACE.BUDGET, seed, sampler)
 
 
 def tasks(

@@ -18,7 +18,7 @@ SPACE = spaces.recipe_space("wakeword")
 
 
 def study_in(folder: Path, **more: object) -> optuna.Study:
-    return open_study(Results(folder), "wakeword", SPACE, Narrowing(), 0, **more)  # type: ignore[arg-type]
+    return open_study(Results(folder), "wakeword", SPACE, Narrowing(), SPACE.BUDGET, 0, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("torn", [b'{"op_code":4,"worker', b"{", b"\xff\xfe"])

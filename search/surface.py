@@ -43,10 +43,22 @@ class Surface:
         if len(points) >= min(GROWTH * self._looked_at, MOST_POINTS) and len(points) != self._looked_at:
             self.lengths, self._noise = self._likeliest(standard)
             self._looked_at = len(points)
-        covariance = self._correlation(points, self.lengths) + self._noise * np.eye(len(points))
-        self._factor = cho_factor(covariance, lower=True)
-        self._weights = cho_solve(self._factor, standard)
+        self._standard = standard
+        self._solve()
         self._amplitude = max(float((standard * self._weights).sum() / standard.size), 1e-6)
+
+    def believe(self, points: Floats) -> Floats:
+        """Take further points as if they had the values that are expected of them, and return these [n, outputs]."""
+        expected, _ = self.at(points)
+        self._points = np.vstack([self._points, points])
+        self._standard = np.vstack([self._standard, (expected - self._middle) / self._spread])
+        self._solve()
+        return expected
+
+    def _solve(self) -> None:
+        covariance = self._correlation(self._points, self.lengths) + self._noise * np.eye(len(self._points))
+        self._factor = cho_factor(covariance, lower=True)
+        self._weights = cho_solve(self._factor, self._standard)
 
     def at(self, points: Floats) -> tuple[Floats, Floats]:
         """Means and standard deviations [n, outputs]."""

@@ -10,26 +10,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast, final
 
+import moocore
 import numpy as np
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FixedTrial, TrialState
 from scipy.special import ndtr
+from threadpoolctl import ThreadpoolController
 
+from export.front import ceiling_of
+from search.coordinates import DrawingTrial, Encoding, Floats, Params, drawn_from, moved
+from search.surface import Surface
 from spaces.budget import Footprint
 from spaces.narrowed import parameters
-from tests.benchmarks.coordinates import DrawingTrial, Encoding, Floats, Params, drawn_from, moved
-from tests.benchmarks.surface import Surface
 
 if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial, FrozenTrial
 
-    from spaces import RecipeSpace
     from spaces.budget import Budget
+    from spaces.candidate import Objective
+    from spaces.narrowed import NarrowedSpace
 
 BANK = 1000
 FROM_BANK = 256
@@ -43,6 +47,8 @@ REFUSAL_COST = 0.05
 # A cost is the same each time.
 COST_NOISES = (1e-4, 1e-3, 1e-2)
 DRAWS_TO_FIND_COSTLY = 50
+MARGIN = math.log(1.1)
+SCORE_WHEN_STOPPED = "score_when_stopped"
 
 Architecture = tuple[tuple[str, Any], ...]
 
@@ -66,27 +72,94 @@ class Proposals:
 
 
 @final
+@dataclass(frozen=True)
+class Ended:
+    """A trial that was told. `score` is the one it ended or was stopped with; refused and failed ones have none."""
+
+    params: Params
+    row: Floats
+    architecture: Architecture
+    score: float | None
+    trained: bool
+    failed: bool
+
+
+@final
+class KnownCosts:
+    """Footprints by architecture, as logarithms of fractions of what bounds them.
+
+    The first two are the objectives' costs, over their ceilings or, without one, over a tenth more than the
+    largest seen; then what is held against each ceiling, over the ceiling.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], budget: Budget) -> None:
+        costs = {field.name for field in fields(Footprint)}
+        self._names = [objective.name for objective in objectives if objective.name in costs]
+        scores = [row for row, objective in enumerate(objectives) if objective.name not in costs]
+        if len(self._names) != 2 or [objectives[row].direction for row in scores] != ["maximize"]:
+            names = ", ".join(f"{objective.direction} {objective.name}" for objective in objectives)
+            raise ValueError(f"--sampler: ehvi needs one score to maximise and two costs of a footprint, not {names}")
+        self._score, self._budget = scores[0], budget
+        ceilings = [ceiling_of(name, budget.as_dict()) for name in self._names]
+        self._open = np.array([ceiling is None for ceiling in ceilings] + [False] * len(budget.as_dict()))
+        self.columns = len(self._open)
+        self._bounds = np.zeros(self.columns)
+        self._bounds[:2] = [-math.inf if ceiling is None else math.log(ceiling) for ceiling in ceilings]
+        self._logs: dict[Architecture, Floats] = {}
+        self._rows: dict[Architecture, Floats] = {}
+
+    def __contains__(self, architecture: Architecture) -> bool:
+        return architecture in self._logs
+
+    def __len__(self) -> int:
+        return len(self._logs)
+
+    def score(self, values: Sequence[float]) -> float:
+        """The score among a trial's values."""
+        return float(values[self._score])
+
+    def learn(self, architecture: Architecture, footprint: Footprint, row: Floats) -> None:
+        """Take a footprint, and the coordinates that an architecture has."""
+        objectives = [math.log(getattr(footprint, name)) for name in self._names]
+        ceilings = [math.log(1 + over) for over in self._budget.overrun(footprint).values()]
+        logs = np.array([*objectives, *ceilings])
+        self._logs[architecture], self._rows[architecture] = logs, row
+        self._bounds = np.where(self._open, np.maximum(self._bounds, logs + MARGIN), self._bounds)
+
+    def of(self, architecture: Architecture) -> Floats:
+        """The logarithms of one."""
+        return self._logs[architecture] - self._bounds
+
+    def all(self) -> tuple[Floats, Floats]:
+        """Coordinates and logarithms of all."""
+        return np.array(list(self._rows.values())), np.array(list(self._logs.values())) - self._bounds
+
+    def nearest(self, count: int) -> list[Architecture]:
+        """Those that come nearest to fitting."""
+        return sorted(self._logs, key=lambda architecture: self._logs[architecture][2:].max(initial=-math.inf))[:count]
+
+
+@final
 class KnownCostSampler(BaseSampler):
     """Optuna's sampler interface over a recipe's space; reads params, values and the attribute `footprint` of trials.
 
-    One for each study of a score to maximise from 0, decision_ms and arena_bytes, in this order, under all three
-    ceilings. A trial that runs counts as if it had ended with the score that is expected of it.
+    One for each study. A trial that runs counts as if it had ended with the score that is expected of it; a stopped one
+    has the score that it had reached, a failed one the lowest of all.
     """
 
-    def __init__(self, recipe_space: RecipeSpace, budget: Budget, seed: int) -> None:
-        self._space, self._budget = recipe_space, budget
+    def __init__(self, space: NarrowedSpace, budget: Budget, seed: int) -> None:
+        self._space, self._costs = space, KnownCosts(space.whole.OBJECTIVES, budget)
         self._rng = np.random.default_rng(seed)
         self._independent = RandomSampler(seed=seed)
-        self._distributions = parameters(recipe_space)
+        self._distributions = parameters(space)
         self._encoding = Encoding(self._distributions)
         bank = [self._completed({}) for _ in range(BANK)]
         self._costly = self._costly_names(bank[:DRAWS_TO_FIND_COSTLY])
         self._bank = self._proposals(bank)
         costly = self._encoding.columns_of(self._costly)
-        self._scores, self._costs = Surface([costly, ~costly]), Surface([costly], COST_NOISES)
-        self._footprints: dict[Architecture, Footprint] = {}
-        self._profiled: set[int] = set()
-        self._rows: dict[int, Floats] = {}
+        self._scores, self._cost_surface = Surface([costly, ~costly]), Surface([costly], COST_NOISES)
+        self._ended: dict[int, Ended] = {}
+        self._threads = ThreadpoolController()
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All parameters, of which a proposal holds those of its branch."""
@@ -100,82 +173,88 @@ class KnownCostSampler(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The candidate of the greatest expected gain."""
+        # Matrices of 200 rows are quicker on one thread, the more so where trials use the others.
+        with self._threads.limit(limits=1):
+            return self._proposed(study)
+
+    def _proposed(self, study: optuna.Study) -> dict[str, Any]:
         trials = study.get_trials(deepcopy=False)
-        self._learn_costs(trials)
-        trained = [t for t in trials if t.state == TrialState.COMPLETE]
+        self._learn(trials)
+        ended = list(self._ended.values())
         pending = [t.params for t in trials if t.state == TrialState.RUNNING and t.params]
-        front = front_of(trained)
-        candidates = self._candidates([t.params for t in front])
+        front = self._front([one for one in ended if one.trained])
+        candidates = self._candidates([one.params for one in front])
         costs, worth = self._costs_of(candidates)
-        if len(trained) < STARTUP:
-            new = np.array([architecture not in self._footprints for architecture in candidates.architectures])
+        scored = [one for one in ended if one.score is not None]
+        if len(scored) < STARTUP or not front:
+            new = np.array([architecture not in self._costs for architecture in candidates.architectures])
             return dict(candidates.params[self._rng.choice(len(new), p=_shares(worth * new))])
-        self._scores.fit(self._encoded(trained), np.array([[t.values[0]] for t in trained]))
+        lowest = min(one.score for one in scored if one.score is not None)
+        tried = [one for one in ended if one.score is not None or one.failed]
+        scores = [lowest if one.score is None else one.score for one in tried]
+        self._scores.fit(np.array([one.row for one in tried]), np.array(scores)[:, None])
         gains = self._gains(candidates, costs, front, pending)
         return dict(candidates.params[int(np.argmax(gains * worth))])
 
-    def _learn_costs(self, trials: Sequence[FrozenTrial]) -> None:
+    def _learn(self, trials: Sequence[FrozenTrial]) -> None:
         for trial in trials:
-            if trial.number not in self._profiled and "footprint" in trial.user_attrs:
-                self._profiled.add(trial.number)
-                architecture = self._architecture(trial.params)
-                self._footprints[architecture] = Footprint(**trial.user_attrs["footprint"])
-        if len(self._footprints) >= FEWEST_COSTS:
-            logs = np.array([self._log_fractions(footprint) for footprint in self._footprints.values()])
-            self._costs.fit(self._encoding.of([dict(architecture) for architecture in self._footprints]), logs)
+            if trial.number in self._ended or "footprint" not in trial.user_attrs:
+                continue
+            row, architecture = self._encoding.of([trial.params])[0], self._architecture(trial.params)
+            self._costs.learn(architecture, Footprint(**trial.user_attrs["footprint"]), row)
+            if trial.state.is_finished():
+                self._ended[trial.number] = self._as_ended(trial, row, architecture)
+        if len(self._costs) >= FEWEST_COSTS:
+            self._cost_surface.fit(*self._costs.all())
 
-    def _encoded(self, trained: Sequence[FrozenTrial]) -> Floats:
-        for trial in trained:
-            if trial.number not in self._rows:
-                self._rows[trial.number] = self._encoding.of([trial.params])[0]
-        return np.array([self._rows[trial.number] for trial in trained])
+    def _as_ended(self, trial: FrozenTrial, row: Floats, architecture: Architecture) -> Ended:
+        trained = trial.state == TrialState.COMPLETE
+        score = self._costs.score(trial.values) if trained else trial.user_attrs.get(SCORE_WHEN_STOPPED)
+        return Ended(trial.params, row, architecture, score, trained, trial.state == TrialState.FAIL)
 
-    def _gains(
-        self, candidates: Proposals, costs: Floats, front: Sequence[FrozenTrial], pending: Sequence[Params]
-    ) -> Floats:
-        ended = self._proposals([t.params for t in front])
-        points = np.column_stack([[t.values[0] for t in front], self._costs_of(ended)[0]])
+    def _front(self, trained: Sequence[Ended]) -> list[Ended]:
+        if not trained:
+            return []
+        kept = moocore.is_nondominated(self._points(trained) * [-1, 1, 1])
+        return [one for one, keep in zip(trained, kept, strict=True) if keep]
+
+    def _points(self, trained: Sequence[Ended]) -> Floats:
+        """Score and two fractions of costs [n, 3]."""
+        costs = np.array([self._costs.of(one.architecture)[:2] for one in trained])
+        return np.column_stack([[one.score for one in trained], np.exp(costs)])
+
+    def _gains(self, candidates: Proposals, costs: Floats, front: Sequence[Ended], pending: Sequence[Params]) -> Floats:
+        points = self._points(front)
         if pending:
             running = self._proposals(pending)
-            believed, _ = self._scores.at(running.encoded)
+            believed = self._scores.believe(running.encoded)
             points = np.vstack([points, np.column_stack([believed, self._costs_of(running)[0]])])
         mean, deviation = self._scores.at(candidates.encoded)
         return expected_gains(points, costs, mean[:, 0], deviation[:, 0])
 
     def _candidates(self, front: Sequence[Params]) -> Proposals:
         some = self._bank.at(self._rng.choice(BANK, FROM_BANK, replace=False).tolist())
-        parents = front or self._nearest()
+        parents = front or [self._completed(dict(name)) for name in self._costs.nearest(NEAREST)]
         if not parents:
             return some
         mutants = [self._mutated(parents[int(self._rng.integers(len(parents)))]) for _ in range(MUTANTS)]
         return some + self._proposals([params for params in mutants if params not in front])
 
-    def _nearest(self) -> list[Params]:
-        overruns = {name: max(self._budget.overrun(used).values()) for name, used in self._footprints.items()}
-        return [self._completed(dict(name)) for name in sorted(overruns, key=lambda name: overruns[name])[:NEAREST]]
-
     def _costs_of(self, proposals: Proposals) -> tuple[Floats, Floats]:
         """Costs [n, 2] as fractions of their ceilings, and what fitting with that probability is worth [n]."""
-        if len(self._footprints) < FEWEST_COSTS:
-            return np.ones((len(proposals.params), 2)), np.ones(len(proposals.params))
-        mean, deviation = self._costs.at(proposals.encoded)
-        fits = ndtr(-mean[:, 1:] / (deviation[:, 1:] + 1e-3)).prod(axis=1)
+        if len(self._costs) < FEWEST_COSTS:
+            mean, fits = (
+                np.full((len(proposals.params), self._costs.columns), math.log(0.5)),
+                np.ones(len(proposals.params)),
+            )
+        else:
+            mean, deviation = self._cost_surface.at(proposals.encoded)
+            fits = ndtr(-mean[:, 2:] / (deviation[:, 2:] + 1e-3)).prod(axis=1)
         for row, architecture in enumerate(proposals.architectures):
-            if architecture in self._footprints:
-                mean[row] = self._log_fractions(self._footprints[architecture])
-                fits[row] = self._budget.fits(self._footprints[architecture])
+            if architecture in self._costs:
+                mean[row] = self._costs.of(architecture)
+                fits[row] = (mean[row, 2:] <= 0).all()
         return np.exp(mean[:, :2]), fits / (fits + REFUSAL_COST)
-
-    def _log_fractions(self, footprint: Footprint) -> list[float]:
-        """Logarithms of decision, arena, flash and the decision's upper end over their ceilings."""
-        top = self._budget
-        fractions = (
-            footprint.decision_ms / top.latency_ms,
-            footprint.arena_bytes / top.arena_bytes,
-            footprint.flash_bytes / top.flash_bytes,
-            top.held_ms(footprint) / top.latency_ms,
-        )
-        return [math.log(fraction) for fraction in fractions]
 
     def _proposals(self, several: Sequence[Params]) -> Proposals:
         return Proposals(several, self._encoding.of(several), [self._architecture(params) for params in several])
@@ -210,17 +289,6 @@ class KnownCostSampler(BaseSampler):
 
     def _text(self, params: Params) -> str:
         return self._space.space(FixedTrial(dict(params))).architecture
-
-
-def front_of(trained: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Trials that no other one dominates; the first value is maximised, the others minimised."""
-    front: list[tuple[FrozenTrial, tuple[float, ...]]] = []
-    for trial in sorted(trained, key=lambda trial: -trial.values[0]):
-        # Sorted by score, so that only those before it can dominate it.
-        costs = tuple(trial.values[1:])
-        if not any(all(o <= c for o, c in zip(other, costs, strict=True)) for _, other in front):
-            front.append((trial, costs))
-    return [trial for trial, _ in front]
 
 
 def expected_gains(front: Floats, costs: Floats, mean: Floats, deviation: Floats) -> Floats:
