@@ -126,13 +126,13 @@ class KnownCosts:
         self._logs[architecture], self._rows[architecture] = logs, row
         self._bounds = np.where(self._open, np.maximum(self._bounds, logs + MARGIN), self._bounds)
 
-    def of(self, architecture: Architecture) -> Floats:
-        """The logarithms of one."""
-        return self._logs[architecture] - self._bounds
+    def of(self, architectures: Sequence[Architecture]) -> Floats:
+        """The logarithms of some."""
+        return np.array([self._logs[architecture] for architecture in architectures]) - self._bounds
 
     def all(self) -> tuple[Floats, Floats]:
         """Coordinates and logarithms of all."""
-        return np.array(list(self._rows.values())), np.array(list(self._logs.values())) - self._bounds
+        return np.array(list(self._rows.values())), self.of(list(self._logs))
 
     def nearest(self, count: int) -> list[Architecture]:
         """Those that come nearest to fitting."""
@@ -220,8 +220,8 @@ class KnownCostSampler(BaseSampler):
 
     def _points(self, trained: Sequence[Ended]) -> Floats:
         """Score and two fractions of costs [n, 3]."""
-        costs = np.array([self._costs.of(one.architecture)[:2] for one in trained])
-        return np.column_stack([[one.score for one in trained], np.exp(costs)])
+        costs = self._costs.of([one.architecture for one in trained])
+        return np.column_stack([[one.score for one in trained], np.exp(costs[:, :2])])
 
     def _gains(self, candidates: Proposals, costs: Floats, front: Sequence[Ended], pending: Sequence[Params]) -> Floats:
         points = self._points(front)
@@ -250,10 +250,10 @@ class KnownCostSampler(BaseSampler):
         else:
             mean, deviation = self._cost_surface.at(proposals.encoded)
             fits = ndtr(-mean[:, 2:] / (deviation[:, 2:] + 1e-3)).prod(axis=1)
-        for row, architecture in enumerate(proposals.architectures):
-            if architecture in self._costs:
-                mean[row] = self._costs.of(architecture)
-                fits[row] = (mean[row, 2:] <= 0).all()
+        known = [row for row, architecture in enumerate(proposals.architectures) if architecture in self._costs]
+        if known:
+            mean[known] = self._costs.of([proposals.architectures[row] for row in known])
+            fits[known] = (mean[known, 2:] <= 0).all(axis=1)
         return np.exp(mean[:, :2]), fits / (fits + REFUSAL_COST)
 
     def _proposals(self, several: Sequence[Params]) -> Proposals:

@@ -53,6 +53,26 @@ class Entry:
     shares: tuple[float, ...] = SHARES
 
 
+@final
+@dataclass(frozen=True)
+class Seeds:
+    """How many searches each contender makes, from the `first` seed on."""
+
+    first: int
+    count: int
+    slow_count: int
+
+    @property
+    def quick(self) -> range:
+        """For those that take seconds."""
+        return range(self.first, self.first + self.count)
+
+    @property
+    def slow(self) -> range:
+        """For those that take minutes."""
+        return range(self.first, self.first + self.slow_count)
+
+
 PEERS = {
     OURS: Entry(Ours()),
     "Optuna TPE as it comes": Entry(AskTell(plain_tpe, constrained=False)),
@@ -105,17 +125,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         print(f"{write_footprints()} footprints written")
         return
-    seeds, slow_seeds, trials = (2, 1, 20) if asked.quick else (asked.seeds, asked.slow_seeds, TRIALS)
+    seeds, trials = Seeds(asked.first_seed, asked.seeds, asked.slow_seeds), TRIALS
+    if asked.quick:
+        seeds, trials = Seeds(asked.first_seed, 2, 1), 20
     started = time.perf_counter()
     walls = {share: wall_of(share) for share in (*SHARES, NARROWEST)}
-    print(assumptions(list(walls.values()), trials, seeds, slow_seeds), flush=True)
+    print(assumptions(list(walls.values()), trials, seeds.count, seeds.slow_count), flush=True)
     groups = {"peers": PEERS, "teaching": TEACHING, "batches": BATCHES, "samplers": SAMPLERS}
     with syne_tune() as entries:
         groups["peers"] = PEERS | entries
         chosen = {group: _only(asked.only, entries) for group, entries in groups.items()}
-        outcomes = {group: outcomes_of(entries, walls, seeds, slow_seeds, trials) for group, entries in chosen.items()}
-    narrow = outcomes_of(AT_THE_NARROWEST, walls, seeds, slow_seeds, trials)
-    rough = outcomes_of(ROUGH, walls, seeds, slow_seeds, trials, ROUGHNESS)
+        outcomes = {group: outcomes_of(entries, walls, seeds, trials) for group, entries in chosen.items()}
+    narrow = outcomes_of(AT_THE_NARROWEST, walls, seeds, trials)
+    rough = outcomes_of(ROUGH, walls, seeds, trials, ROUGHNESS)
     times = milliseconds_by_trials(quick=asked.quick)
     print_all(outcomes, narrow, rough, times, OURS)
     print(f"\n{time.perf_counter() - started:.0f} s in all")
@@ -130,6 +152,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=8, metavar="N", help="searches of each contender at each wall")
     parser.add_argument(
         "--slow-seeds", type=int, default=2, metavar="N", help="the same for GP and EHVI; 0 leaves them out"
+    )
+    parser.add_argument(
+        "--first-seed", type=int, default=8, metavar="N", help="0-7 were in view when the default sampler was made"
     )
     parser.add_argument("--quick", action="store_true", help="2 seeds of 20 trials: shows that it runs")
     parser.add_argument("--output", type=Path, metavar="FILE.json", help="every search in figures")
@@ -160,8 +185,7 @@ def syne_tune() -> Iterator[dict[str, Entry]]:
 def outcomes_of(
     entries: Mapping[str, Entry],
     walls: Mapping[float, Wall],
-    seeds: int,
-    slow_seeds: int,
+    seeds: Seeds,
     trials: int,
     roughness: float = 0.0,
 ) -> Outcomes:
@@ -169,7 +193,7 @@ def outcomes_of(
     found = {}
     for name, entry in entries.items():
         started = time.perf_counter()
-        if runs := range(slow_seeds if entry.slow else seeds):
+        if runs := seeds.slow if entry.slow else seeds.quick:
             found[name] = {
                 walls[share].name: [
                     searched(entry.contender, Assignment(walls[share], seed, trials, roughness)) for seed in runs
