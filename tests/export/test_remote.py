@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -111,3 +114,22 @@ def test_locations() -> None:
     assert not is_uri(Path("/data/results"))
     with pytest.raises(ValueError, match="results: nothing://here cannot be opened"):
         Remote("nothing://here").pull("", Path())
+
+
+def test_a_search_that_slept_through_its_lease_gives_way(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    remote.prove_writable()
+    monkeypatch.setattr("export.remote.LEASE_SECONDS", 0.3)
+    ended = threading.Event()
+    monkeypatch.setattr("export.remote.os.kill", lambda process, number: ended.set())
+    other = json.dumps({"id": "another", "who": "process 7 on elsewhere", "until": time.time() + 60})
+    system, root = FileSystem.from_uri(remote.uri)
+    until = time.monotonic() + 20
+    with remote.leased():
+        # Again, where it was renewed in the same moment.
+        while not ended.wait(0.05):
+            assert time.monotonic() < until
+            with system.open_output_stream(f"{root}/{LEASE}") as file:
+                file.write(other.encode())
+    # What the other one holds is left to it.
+    with system.open_input_stream(f"{root}/{LEASE}") as file:
+        assert json.loads(file.read())["id"] == "another"

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from optuna.trial import TrialState
 
 from search.study import outcome
@@ -46,6 +47,8 @@ while len(list(trials.glob("*/checkpoint.pt"))) < 3:
     assert process.poll() is None and time.time() < until, said
     time.sleep(0.1)
 begun = sorted(int(path.parent.name) for path in trials.glob("*/checkpoint.pt"))
+for number in begun:
+    shutil.copy(trials / str(number) / "checkpoint.pt", place / f"kept-{number}.pt")
 cluster.remove_node(others[0], allow_graceful=False)
 said += process.stdout.readlines()
 code = process.wait()
@@ -77,6 +80,12 @@ def test_a_lost_node_costs_no_trial(tmp_path: Path, speech_folder: Path) -> None
         with (tmp_path / "results" / "trials" / str(number) / "history.csv").open() as file:
             assert [int(row["epoch"]) for row in csv.DictReader(file)] == list(range(60))
     assert len(ended["begun"]) == 3
+    for number in ended["begun"]:
+        # No two epochs take the same time: these were not trained again.
+        kept = torch.load(tmp_path / f"kept-{number}.pt", weights_only=True)["progress"]["history"]
+        with (tmp_path / "results" / "trials" / str(number) / "history.csv").open() as file:
+            seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
+        assert seconds[: len(kept)] == [row["seconds"] for row in kept]
     for number in (0, 1, 2):
         assert list((tmp_path / f"cache-{number}" / "arrays").glob("audio-*.array")), "each node has its own copy"
     assert not list((tmp_path / "cache-1").rglob("*.tmp"))

@@ -247,6 +247,7 @@ def test_interrupted_searches_lose_nothing(tmp_path: Path, speech_folder: Path, 
     trials = study_of(results).trials
     assert {str(trial.number) for trial in trials if outcome(trial) == "trained"} == set(after)
     assert len(after) >= len(done) + 1
+    assert all(trial.state != TrialState.RUNNING for trial in trials)
 
 
 def test_an_interrupt_before_anything_is_trained_says_so(tmp_path: Path) -> None:

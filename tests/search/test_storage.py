@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from moto.server import ThreadedMotoServer
+from optuna.trial import TrialState
 
-from export.remote import Remote
+from export.remote import LEASE, Remote
 from search.study import outcome
 from tests.search.studies import ROOT, command, study_of
 
@@ -90,46 +93,87 @@ def test_a_full_disk_stops_the_search_and_loses_nothing(
 
 SLOW = """
 import os, time
-fsync = os.fsync
-def slow(descriptor):
-    with open(os.environ["FLUSHES"], "a") as file:
-        file.write("x")
-    time.sleep(0.3)
-    fsync(descriptor)
-os.fsync = slow
+def slowed(call):
+    def slow(*arguments, **named):
+        with open(os.environ["SLOWED"], "a") as file:
+            file.write("x")
+        time.sleep(0.2)
+        return call(*arguments, **named)
+    return slow
+for name in ("fsync", "rename", "replace"):
+    setattr(os, name, slowed(getattr(os, name)))
 """
 
 
 def test_slow_storage_delays_and_does_no_harm(tmp_path: Path, speech_folder: Path) -> None:
-    # Every flush of the driver and its workers takes 0.3 s, as on a busy network share.
+    # Every flush and rename of the driver and its workers takes 0.2 s, as on a busy network share.
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(SLOW)
-    slow = {"PYTHONPATH": str(tmp_path / "site"), "FLUSHES": str(tmp_path / "flushes")}
+    slow = {"PYTHONPATH": str(tmp_path / "site"), "SLOWED": str(tmp_path / "slowed")}
     done = ran(command(speech_folder, tmp_path / "results", 3), **slow)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert len((tmp_path / "flushes").read_text()) > 30
+    assert len((tmp_path / "slowed").read_text()) > 50
     assert [outcome(trial) for trial in study_of(tmp_path / "results").trials].count("trained") == 3
 
 
-def test_results_on_an_object_store_resume_elsewhere(tmp_path: Path, speech_folder: Path) -> None:
+ACCOUNT = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_EC2_METADATA_DISABLED": "true"}
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URI of a folder on a stand-in of S3, which this process may use too."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    for name, value in ACCOUNT.items():
+        monkeypatch.setenv(name, value)
     host, port = server.get_host_and_port()
-    account = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_EC2_METADATA_DISABLED": "true"}
     where = f"endpoint_override={host}:{port}&scheme=http&region=us-east-1&allow_bucket_creation=true"
-    uri = f"s3://bucket/studies/up?{where}"
-    try:
-        for machine, trials in (("one", 2), ("two", 3)):
-            # Another cache stands for another machine.
-            cache = str(tmp_path / machine)
-            done = ran(command(speech_folder, uri, trials), POTSTILL_CACHE=cache, **account)
-            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        os.environ.update(account)
-        Remote(uri).pull("", tmp_path / "copy")
-    finally:
-        server.stop()
-        for name in account:
-            os.environ.pop(name, None)
+    yield f"s3://bucket-{uuid4().hex}/studies/up?{where}"
+    server.stop()
+
+
+def test_a_killed_search_on_an_object_store_goes_on_elsewhere(tmp_path: Path, speech_folder: Path, bucket: str) -> None:
+    process = subprocess.Popen(
+        command(speech_folder, bucket, 40),
+        cwd=ROOT,
+        env={**os.environ, "POTSTILL_CACHE": str(tmp_path / "one")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    remote, until = Remote(bucket), time.monotonic() + 300
+
+    def reports(place: str) -> dict[str, bytes]:
+        remote.pull("", tmp_path / place)
+        return {path.parent.name: path.read_bytes() for path in (tmp_path / place / "trials").glob("*/metrics.json")}
+
+    while len(reports("watched")) < 2:
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = reports("killed")
+    elsewhere = {"POTSTILL_CACHE": str(tmp_path / "two")}
+    held = ran(command(speech_folder, bucket, len(before) + 1), **elsewhere)
+    assert held.returncode == 2
+    assert "its lease runs out in" in held.stderr
+    # As if the time had passed.
+    remote.remove(LEASE)
+    done = ran(command(speech_folder, bucket, len(before) + 1), **elsewhere)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    after = reports("after")
+    assert {number: after[number] for number in before} == before
+    trials = study_of(tmp_path / "after").trials
+    assert sorted(str(trial.number) for trial in trials if outcome(trial) == "trained") == sorted(after)
+    assert all(trial.state.is_finished() or trial.state == TrialState.WAITING for trial in trials)
+
+
+def test_results_on_an_object_store_resume_elsewhere(tmp_path: Path, speech_folder: Path, bucket: str) -> None:
+    for machine, trials in (("one", 2), ("two", 3)):
+        # Another cache stands for another machine.
+        done = ran(command(speech_folder, bucket, trials), POTSTILL_CACHE=str(tmp_path / machine))
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    Remote(bucket).pull("", tmp_path / "copy")
     study = study_of(tmp_path / "copy")
     assert [outcome(trial) for trial in study.trials].count("trained") == 3
     times = {path.parent.name for path in (tmp_path / "copy" / "trials").glob("*/metrics.json")}
