@@ -105,9 +105,6 @@ class Cluster:
             run_trials(actor, self._searcher, self._options.share, self._at_once, storage, deaths)
         finally:
             self.fault = self._searcher.stopped_by
-            # A tuner that was interrupted returns as if it had come to its end.
-            over = source.exhausted and not self._searcher.running
-            self.interrupted = self.interrupted or not (over or self.fault)
             with suppress(OSError):
                 source.close()
 

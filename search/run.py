@@ -90,7 +90,7 @@ def _searched(
             _fit(options, store, study, cluster)
         else:
             say(f"{results.folder} holds {counted(study)} finished trials already")
-        if counted(study) >= options.trials and not cluster.interrupted:
+        if counted(study) >= options.trials:
             _look_again(options, store, cluster, say)
     return _ended(study, options.trials, cluster)
 
