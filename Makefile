@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-fast check dashboard bench-search bench-stopping bench-speed bench-distillation bench-latency fit-latency clean
+.PHONY: setup demo test test-fast check dashboard bench-search bench-stopping bench-speed bench-latency fit-latency clean
 
 setup: $(READY)
 
@@ -43,9 +43,6 @@ bench-speed: $(READY)
 	$(RUN) -m tests.benchmarks.bench_framework
 	$(RUN) -m tests.benchmarks.bench_export
 	$(RUN) -m tests.benchmarks.bench_views
-
-bench-distillation: $(READY)
-	$(RUN) -m tests.benchmarks.bench_distillation
 
 bench-latency: $(READY)
 	$(RUN) -m tests.benchmarks.bench_latency

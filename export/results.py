@@ -49,6 +49,11 @@ class Results:
         return self.folder / "trials"
 
     @property
+    def ablation(self) -> Path:
+        """Folder of the ablation: a folder for each setting and, in it, for each seed."""
+        return self.folder / "ablation"
+
+    @property
     def confirmations(self) -> Path:
         """For each trial that was trained again a folder, with one folder for each fresh seed."""
         return self.folder / "confirm"

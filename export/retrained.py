@@ -75,7 +75,9 @@ def _confirmed(
     )
     chance = dict(zip(seen, chances or (), strict=False))
     return {
-        row.number: Confirmed(scores.get(row.number, {}), _tests(records.get(row.number, {})), chance.get(row.number))
+        row.number: Confirmed(
+            scores.get(row.number, {}), scores_on_test(records.get(row.number, {})), chance.get(row.number)
+        )
         for row in members
     }
 
@@ -139,7 +141,7 @@ def _scores(by_seed: Mapping[int, Mapping[str, Any]], objective: Objective) -> d
     return {seed: float(metrics["objectives"][objective.name]) for seed, metrics in by_seed.items()}
 
 
-def _tests(by_seed: Mapping[int, Mapping[str, Any]]) -> dict[int, float]:
+def scores_on_test(by_seed: Mapping[int, Mapping[str, Any]]) -> dict[int, float]:
     """The score's twin on test: the figure whose validation value is the score itself, whatever a recipe calls it."""
     records = list(by_seed.values())
     first = records[0].get("test") if records else None

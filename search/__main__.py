@@ -43,6 +43,7 @@ LEAST = {
     "cpus": 0,
     "batch": 1,
     "confirm": 0,
+    "seeds": 1,
     "cpus-per-trial": 0.05,
     "gpus-per-trial": 0,
 }
@@ -164,6 +165,10 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
         type=_pick,
         help=f"train a pick (knee, best, smallest, a number) for the source's {space.SOURCE_EPOCHS} epochs",
     )
+    study.add_argument(
+        "--ablation", action="store_true", help="in place of a search, train the recipe's ablation and print its table"
+    )
+    study.add_argument("--seeds", type=int, default=3, metavar="K", help="of each row of --ablation (default: 3)")
     study.add_argument("--time-budget", type=_seconds, metavar="TIME", help="stop training after 90s, 30m or 2h")
     study.add_argument("--one", type=Path, metavar="PARAMS.json", help="run this single point and print its figures")
     study.add_argument("--dry-run", action="store_true", help="survey space, data and teacher; train nothing")
@@ -277,6 +282,8 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments
         wandb=given.wandb,
         confirm=given.confirm,
         final=given.final,
+        ablation=given.ablation,
+        seeds=given.seeds,
         command="python -m search " + shlex.join(arguments),
     )
 
@@ -302,7 +309,16 @@ def _run(options: Options, given: argparse.Namespace) -> int:
 
         print(run_one(options, given.one))
         return DONE
-    return _search(options)
+    return _ablate(options) if options.ablation else _search(options)
+
+
+def _ablate(options: Options) -> int:
+    from search.ablation import ablate
+
+    ended = ablate(options, print)
+    if ended.fault:
+        print(f"stopped: {ended.fault}", file=sys.stderr)
+    return DONE if ended.complete else PARTIAL if ended.trained else FAILED
 
 
 def _search(options: Options) -> int:

@@ -48,7 +48,8 @@ class Options:
 
     `results` is a path or a URI; `cpus` bounds what a local Ray uses (0: all), `seconds` the whole search; `batch`
     candidates share a Ray trial; `warm_starts` are results folders whose fronts are tried first; `confirm` fresh seeds
-    are for each member of the front, and `final` is a pick to train at the source's epochs.
+    are for each member of the front, and `final` is a pick to train at the source's epochs. `ablation`: in place of a
+    search, the recipe's own settings with `seeds` seeds each.
     """
 
     recipe: str
@@ -71,6 +72,8 @@ class Options:
     wandb: Mode = "offline"
     confirm: int = 0
     final: str | None = None
+    ablation: bool = False
+    seeds: int = 3
     command: str = ""
 
     def assignment(self, material: Material, trials: Path) -> Assignment:

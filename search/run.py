@@ -41,7 +41,7 @@ def search(options: Options, say: Say, export: Callable[[Path], int]) -> Ended:
     points = front_points(options.warm_starts, options.recipe, recipe_space(options.recipe))
     store = open_store(options.results)
     with store.held(), Views(options.wandb, say) as views:
-        material = _prepared(options, store, say)
+        material = prepared(options, store, say)
         views.start(store.results)
         ended = _searched(options, store, material, points, say)
         if ended.trained:
@@ -50,7 +50,8 @@ def search(options: Options, say: Say, export: Callable[[Path], int]) -> Ended:
     return ended
 
 
-def _prepared(options: Options, store: Store, say: Say) -> Material:
+def prepared(options: Options, store: Store, say: Say) -> Material:
+    """Corpus and teacher, written down in run.json; a `ValueError` where the folder was searched under other terms."""
     results = store.results
     previous = previous_run(results)
     refuse_other_recipe(previous, options.recipe, results.folder)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from optuna.trial import BaseTrial
 
+    from spaces.ablation import Setting
     from spaces.budget import Budget
     from spaces.candidate import Candidate, Objective, Scalar
 
@@ -25,6 +26,7 @@ class RecipeSpace(Protocol):
     EPOCHS: int
     SOURCE_EPOCHS: int
     START_POINTS: Sequence[Mapping[str, Scalar]]
+    ABLATION: Sequence[Setting]
 
     def space(self, trial: BaseTrial) -> Candidate:
         """Propose a candidate, or replay one from a `FixedTrial` or `FrozenTrial`."""

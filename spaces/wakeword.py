@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spaces import knobs
+from spaces.ablation import Setting
 from spaces.budget import Budget
-from spaces.candidate import Candidate, Objective, Student
+from spaces.candidate import Candidate, Objective, Scalar, Student
 from spaces.front_end import FrontEnd
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ SOURCE_EPOCHS = 150
 
 # The no-PSRAM preset of sarpel/wakeword-training-platform: TinyConv [16, 32, 64, 64], 40 mels, 1 s, T 4, teacher's
 # weight 0.7. It names neither ratio nor schedule: three negatives to a positive and a cosine are ours.
-START_POINTS = (
+START_POINTS: tuple[dict[str, Scalar], ...] = (
     {
         "mels": 40,
         "hop_ms": 10,
@@ -40,6 +41,30 @@ START_POINTS = (
         "peak_lr": 1e-3,
         "neg_per_pos": 3.0,
     },
+)
+
+_SMALL: dict[str, Scalar] = {
+    **{name: value for name, value in START_POINTS[0].items() if not name.startswith("tiny_conv")},
+    "student": "ds_cnn",
+    "hop_ms": 20,
+    "ds_cnn_width": 32,
+    "ds_cnn_depth": 3,
+    "ds_cnn_second_stride": 1,
+    "peak_lr": 3e-3,
+}
+# Does the teacher help? The preset and a smaller DS-CNN by labels alone, with the source's weights, with half and half.
+ABLATION = tuple(
+    setting
+    for name, student in (("TinyConv preset", START_POINTS[0]), ("DS-CNN 32 x 3", _SMALL))
+    for setting in (
+        Setting(f"{name}, labels alone", {**student, "alpha": 1.0}),
+        Setting(f"{name}, T=4 alpha=0.3", student, against=f"{name}, labels alone"),
+        Setting(
+            f"{name}, T=2 alpha=0.5",
+            {**student, "temperature": 2.0, "alpha": 0.5},
+            against=f"{name}, labels alone",
+        ),
+    )
 )
 
 

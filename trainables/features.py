@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,13 +50,18 @@ def log_mel(audio: Tensor, front_end: FrontEnd) -> Tensor:
 
 
 def mel_filters(front_end: FrontEnd) -> Tensor:
-    """Triangles [n_fft / 2 + 1, mels] on the HTK scale, without area normalisation."""
-    filters: Tensor = torchaudio.functional.melscale_fbanks(
-        n_freqs=front_end.n_fft // 2 + 1,
-        f_min=front_end.low_hz,
-        f_max=front_end.high_hz,
-        n_mels=front_end.mels,
-        sample_rate=front_end.sample_rate_hz,
-        mel_scale="htk",
-    )
+    """Triangles [n_fft / 2 + 1, mels] on the HTK scale, without area normalisation.
+
+    Of a short window the low ones may lie between two bins: these are empty, and their mels constant.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="At least one mel filterbank")
+        filters: Tensor = torchaudio.functional.melscale_fbanks(
+            n_freqs=front_end.n_fft // 2 + 1,
+            f_min=front_end.low_hz,
+            f_max=front_end.high_hz,
+            n_mels=front_end.mels,
+            sample_rate=front_end.sample_rate_hz,
+            mel_scale="htk",
+        )
     return filters

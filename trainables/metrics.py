@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -132,17 +131,6 @@ def choice_counts(target: NDArray[np.int64], decided: NDArray[np.int64], classes
     """Counts [true class][decided class]."""
     counts: list[list[int]] = confusion_matrix(target, decided, labels=range(classes)).tolist()
     return counts
-
-
-def interval(values: NDArray[np.floating], confidence: float = 0.95) -> tuple[float, float, float]:
-    """Mean over seeds with Student's t interval; infinite for fewer than two values."""
-    from scipy.stats import t
-
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, -math.inf, math.inf
-    half = float(t.ppf((1 + confidence) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
-    return mean, mean - half, mean + half
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from optuna.trial import BaseTrial
 
+    from spaces.ablation import Setting
+
 TABLE = Path(__file__).with_name("footprints.csv")
 HOPS_MS = (10, 20)
 MELS = (20, 40)
@@ -78,7 +80,8 @@ class BlackBox:
     BOARD = wakeword.BOARD
     EPOCHS = wakeword.EPOCHS
     SOURCE_EPOCHS = wakeword.SOURCE_EPOCHS
-    START_POINTS: Sequence[Mapping[str, Scalar]] = cast("Sequence[Mapping[str, Scalar]]", wakeword.START_POINTS)
+    START_POINTS: Sequence[Mapping[str, Scalar]] = wakeword.START_POINTS
+    ABLATION: Sequence[Setting] = ()
 
     def space(self, trial: BaseTrial) -> Candidate:
         """The recipe's own proposal, but only front ends that are in the table."""

@@ -120,3 +120,15 @@ def test_front_end_counts_whole_windows() -> None:
 def test_impossible_front_ends_are_named(changes: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FrontEnd(**changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_setting_of_an_ablation_is_a_point_of_the_space(name: str) -> None:
+    space = spaces.recipe_space(name)
+    names = [setting.name for setting in space.ABLATION]
+    assert len(set(names)) == len({setting.folder for setting in space.ABLATION}) == len(names)
+    for setting in space.ABLATION:
+        replayed = FixedTrial(dict(setting.params))
+        space.space(replayed)
+        assert replayed.params == dict(setting.params)
+        assert setting.against is None or setting.against in names

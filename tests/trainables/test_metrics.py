@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import t as student_t
 from torchmetrics.functional import classification as reference
 
 from trainables.metrics import (
@@ -17,7 +16,6 @@ from trainables.metrics import (
     confusion,
     detection,
     equal_error_rate,
-    interval,
     roc,
 )
 
@@ -110,13 +108,3 @@ def test_classes_by_hand_and_one_that_is_absent() -> None:
     assert found.uar == pytest.approx((2 / 3 + 1) / 2)
     assert found.classes[2] == (0.0, 0.0, 0.0, 0)
     assert found.as_dict() == {"accuracy": 0.75, "uar": found.uar, "macro_f1": pytest.approx((0.8 + 1) / 2)}
-
-
-def test_interval_is_students() -> None:
-    values = np.array([0.90, 0.92, 0.97])
-    low, high = student_t.interval(0.95, 2, loc=values.mean(), scale=values.std(ddof=1) / np.sqrt(3))
-    assert interval(values) == pytest.approx((values.mean(), low, high))
-
-
-def test_one_value_has_no_interval() -> None:
-    assert interval(np.array([0.5])) == (0.5, -np.inf, np.inf)

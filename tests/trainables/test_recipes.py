@@ -124,7 +124,8 @@ def test_untrained_and_trained_footprints_agree(name: str, student: str, speech_
     before = footprint_of_untrained(assignment, params)
     after = run_trial(assignment, 0, params)["footprint"]
     assert after["arena_bytes"] == before.arena_bytes
-    assert after["decision_ms"] == pytest.approx(before.decision_ms)
+    # A zero point that training moves to 0 spares a kernel one pass over its weights.
+    assert after["decision_ms"] == pytest.approx(before.decision_ms, rel=2e-3)
     assert after["flash_bytes"] == before.flash_bytes
 
 
