@@ -31,10 +31,14 @@ class Student:
 
 @dataclass(frozen=True)
 class Distillation:
-    """L = alpha * CE + (1 - alpha) * T^2 * KL: alpha weighs the hard label."""
+    """L = alpha * CE + (1 - alpha) * T^2 * KL: alpha weighs the hard label.
+
+    `assistant` names the student that stands between teacher and student, if one does.
+    """
 
     temperature: float
     alpha: float
+    assistant: str | None = None
 
 
 @dataclass(frozen=True)

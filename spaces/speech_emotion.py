@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from spaces import knobs
 from spaces.ablation import Setting
 from spaces.budget import Budget
-from spaces.candidate import Candidate, Objective, Scalar, Schedule, Student
+from spaces.candidate import Candidate, Distillation, Objective, Scalar, Schedule, Student
 from spaces.front_end import FrontEnd
 
 if TYPE_CHECKING:
@@ -46,9 +46,11 @@ _PUBLISHED: dict[str, Scalar] = {
     "peak_lr": 2e-4,
 }
 START_POINTS: tuple[dict[str, Scalar], ...] = (
-    {"student": "wav2tiny", "pool": "mean", **_PUBLISHED},
+    {"student": "wav2tiny", "pool": "mean", "assistant": "none", **_PUBLISHED},
     {"student": "wav2small", "pool": "attention", **_PUBLISHED},
 )
+# Who may stand between the teacher and Wav2Tiny.
+ASSISTANTS = {"wav2small": START_POINTS[1]}
 # 4 ms, as published, 16 and 25 ms.
 WINDOW_SAMPLES = {64: 64, 256: 256, 512: 400}
 
@@ -71,16 +73,22 @@ def _grid(student: Mapping[str, Scalar]) -> list[Setting]:
 # The source's grid at a hop that SRAM holds, and its own 2 ms hop and 4 ms window once.
 ABLATION = (
     *(setting for student in START_POINTS for setting in _grid(student)),
+    Setting(
+        "wav2tiny by wav2small, T=2 alpha=0.5",
+        {**START_POINTS[0], "assistant": "wav2small"},
+        against="wav2tiny, T=2 alpha=0.5",
+    ),
     Setting("wav2tiny, hop of 2 ms", {**START_POINTS[0], "hop_ms": 2, "n_fft": 64}, once=True),
 )
 
 
 def space(trial: BaseTrial) -> Candidate:
     """Front end, student, distillation and schedule of one speech-emotion candidate."""
+    front_end, student = _front_end(trial), _student(trial)
     return Candidate(
-        front_end=_front_end(trial),
-        student=_student(trial),
-        distillation=knobs.distillation(trial),
+        front_end=front_end,
+        student=student,
+        distillation=_distillation(trial, student),
         schedule=_schedule(trial),
     )
 
@@ -101,6 +109,12 @@ def _student(trial: BaseTrial) -> Student:
     kind = trial.suggest_categorical("student", ("wav2tiny", "wav2small"))
     width = trial.suggest_categorical("width", (8, 13, 16))
     return Student(kind, {"width": width, "pool": trial.suggest_categorical("pool", ("mean", "attention", "gram"))})
+
+
+def _distillation(trial: BaseTrial, student: Student) -> Distillation:
+    choices = ("none", *ASSISTANTS)
+    assistant = trial.suggest_categorical("assistant", choices) if student.kind == "wav2tiny" else "none"
+    return replace(knobs.distillation(trial), assistant=assistant if assistant in ASSISTANTS else None)
 
 
 def _schedule(trial: BaseTrial) -> Schedule:

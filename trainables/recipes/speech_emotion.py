@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from optuna.trial import FixedTrial
 
+from spaces import speech_emotion
 from spaces.front_end import FrontEnd
 from trainables.baseline import statistics_logits
 from trainables.corpora.audio import audio_key, load_audio
@@ -17,6 +19,7 @@ from trainables.distil import TrainingSet
 from trainables.features import corpus_features
 from trainables.metrics import Classification, choice_counts, classification
 from trainables.recipe import Judgement, Material, Recipe, Request
+from trainables.teachers.assistant import assistant_logits
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
 
 if TYPE_CHECKING:
@@ -73,10 +76,17 @@ class SpeechEmotion(Recipe):
         return {audio_key(material.corpus, length): load_audio(material.corpus, length) for length in samples}
 
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
-        """Log-mel features of the candidate's front end beside the teacher's logits."""
+        """Log-mel features of the candidate's front end beside the logits of the teacher, or of its assistant."""
         corpus = material.corpus
         features = corpus_features(corpus, candidate.front_end)
-        return TrainingSet(features, corpus.targets(), material.teacher_logits, corpus.indices("train"))
+        return TrainingSet(features, corpus.targets(), self._logits(material, candidate), corpus.indices("train"))
+
+    def _logits(self, material: Material, candidate: Candidate) -> NDArray[np.float32]:
+        assistant = candidate.distillation.assistant
+        if assistant is None:
+            return material.teacher_logits
+        settings = speech_emotion.space(FixedTrial(speech_emotion.ASSISTANTS[assistant]))
+        return assistant_logits(self, material, settings, speech_emotion.EPOCHS)
 
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:
         """Unweighted average recall."""
