@@ -83,7 +83,7 @@ def test_values_outside_the_choice_are_named(
     ("content", "message"),
     [
         ("trials = ", "is not TOML"),
-        ("trails = 3", "'trails' is unknown; there are address, batch,"),
+        ("trails = 3", "'trails' is unknown; there are ablation, address, batch,"),
         ("config = 'other.toml'", "'config' is unknown"),
         ("trials = 0", "--trials: must be at least 1, not 0"),
         ("[set]\ntemperature = 3", "set must be a value or a list, not a table"),

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from trainables.teachers.encoder import Encoder
 
-KINDS = ("speech_embedding", "wav2vec2")
+# The model_type of a configuration, and the class of `transformers` that holds the encoder.
+TRANSFORMERS = {"wav2vec2": "Wav2Vec2Model", "hubert": "HubertModel", "wavlm": "WavLMModel", "whisper": "WhisperModel"}
 
 
 def open_encoder(spec: str) -> Encoder:
-    """The encoder that `--teacher` names: `speech_embedding`, or `wav2vec2:NAME_OR_FOLDER`."""
+    """The encoder that `--teacher` names: `speech_embedding`, or such as `whisper:NAME_OR_FOLDER`."""
     kind, _, source = spec.partition(":")
     if kind == "speech_embedding" and not source:
         from trainables.teachers.speech_embedding import SpeechEmbedding
 
         return SpeechEmbedding()
-    if kind == "wav2vec2" and source:
-        from trainables.teachers.wav2vec2 import Wav2Vec2
+    if kind in TRANSFORMERS and source:
+        from trainables.teachers.transformer import Transformer
 
-        return Wav2Vec2(source)
-    raise ValueError(f"--teacher: {spec!r} is unknown; use speech_embedding or wav2vec2:NAME_OR_FOLDER")
+        return Transformer(kind, source)
+    known = ", ".join(f"{name}:NAME_OR_FOLDER" for name in TRANSFORMERS)
+    raise ValueError(f"--teacher: {spec!r} is unknown; use speech_embedding, {known}")

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+import transformers
+from transformers import (
+    HubertConfig,
+    HubertModel,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Model,
+    WhisperFeatureExtractor,
+)
 
 from trainables.corpora.wakeword_task import open_corpus
 from trainables.recipe import Request, recipe
@@ -78,9 +88,62 @@ def test_wav2vec2_hash_is_of_its_weights(small_wav2vec2: Path, tmp_path: Path) -
     assert first == again != changed
 
 
+def saved(folder: Path, kind: str) -> Path:
+    """A net of two small layers, saved as a person's checkpoint would be."""
+    torch.manual_seed(0)
+    small: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+    }
+    waves: dict[str, Any] = {
+        "conv_dim": (32,) * 7,
+        "num_conv_pos_embeddings": 16,
+        "num_conv_pos_embedding_groups": 2,
+        **small,
+    }
+    layers: dict[str, Any] = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 64}
+    few: dict[str, Any] = {"decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 64, "vocab_size": 64}
+    tokens: dict[str, Any] = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+    models: dict[str, Callable[[], Any]] = {
+        "hubert": lambda: HubertModel(HubertConfig(**waves)),
+        "wavlm": lambda: transformers.WavLMModel(transformers.WavLMConfig(**waves)),
+        "whisper": lambda: transformers.WhisperModel(transformers.WhisperConfig(**layers, **few, **tokens)),
+    }
+    models[kind]().save_pretrained(folder)
+    whisper = kind == "whisper"
+    extractor: Any = WhisperFeatureExtractor() if whisper else Wav2Vec2FeatureExtractor(do_normalize=False)
+    extractor.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["hubert", "wavlm"])
+def test_encoders_of_the_waveform_are_transformers(kind: str, tmp_path: Path, audio: np.ndarray) -> None:
+    found = open_encoder(f"{kind}:{saved(tmp_path, kind)}").embed(audio)
+    model = transformers.AutoModel.from_pretrained(tmp_path).eval()
+    with torch.no_grad():
+        hidden = model(torch.from_numpy(audio)).last_hidden_state.numpy()
+    np.testing.assert_allclose(found[:, 0], hidden[:, :5].mean(1), atol=1e-4)
+
+
+def test_whisper_gives_the_states_of_the_clip_and_none_of_the_silence_behind_it(
+    tmp_path: Path, audio: np.ndarray
+) -> None:
+    found = open_encoder(f"whisper:{saved(tmp_path, 'whisper')}").embed(audio)
+    model = transformers.WhisperModel.from_pretrained(tmp_path).eval()
+    extractor: Any = WhisperFeatureExtractor()
+    heard = extractor(list(audio), sampling_rate=16_000, return_tensors="pt")
+    with torch.no_grad():
+        hidden = model.get_encoder()(heard.input_features).last_hidden_state.numpy()
+    assert hidden.shape == (5, 1500, 32)
+    # One second of thirty is 50 states of 1,500: stretches of five.
+    np.testing.assert_allclose(found, hidden[:, :50].reshape(5, 10, 5, 32).mean(2), atol=1e-4)
+
+
 @pytest.mark.parametrize("spec", ["", "yamnet", "wav2vec2", "wav2vec2:", "speech_embedding:big"])
 def test_unknown_teachers_are_named(spec: str) -> None:
-    with pytest.raises(ValueError, match=r"--teacher: .* is unknown; use speech_embedding or wav2vec2:NAME_OR_FOLDER"):
+    with pytest.raises(ValueError, match=r"--teacher: .* is unknown; use speech_embedding, wav2vec2:NAME_OR_FOLDER"):
         open_encoder(spec)
 
 
