@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from trainables.teachers.encoder import Encoder
 
-KINDS = ("speech_embedding", "wav2vec2")
+KINDS = ("speech_embedding", "wav2vec2", "yamnet")
 
 
 def open_encoder(spec: str) -> Encoder:
-    """The encoder that `--teacher` names: `speech_embedding`, or `wav2vec2:NAME_OR_FOLDER`."""
+    """The encoder that `--teacher` names: `speech_embedding`, `wav2vec2:NAME_OR_FOLDER` or `yamnet:PATH`."""
     kind, _, source = spec.partition(":")
     if kind == "speech_embedding" and not source:
         from trainables.teachers.speech_embedding import SpeechEmbedding
@@ -18,4 +20,10 @@ def open_encoder(spec: str) -> Encoder:
         from trainables.teachers.wav2vec2 import Wav2Vec2
 
         return Wav2Vec2(source)
-    raise ValueError(f"--teacher: {spec!r} is unknown; use speech_embedding or wav2vec2:NAME_OR_FOLDER")
+    if kind == "yamnet" and source:
+        from trainables.teachers.yamnet import Yamnet
+
+        return Yamnet(Path(source))
+    raise ValueError(
+        f"--teacher: {spec!r} is unknown; use speech_embedding, wav2vec2:NAME_OR_FOLDER or yamnet:FILE_OR_FOLDER"
+    )
