@@ -55,6 +55,17 @@ class DataMix:
 
 
 @dataclass(frozen=True)
+class TeacherFilter:
+    """Training windows that the teacher scores above one threshold are positives, below the other negatives.
+
+    Scores are its probabilities of the class; windows between the two are left out.
+    """
+
+    positive_above: float
+    negative_below: float
+
+
+@dataclass(frozen=True)
 class Candidate:
     """One point of a recipe's space, as the trainable reads it; without a data mix, all clips in every epoch."""
 
@@ -63,6 +74,7 @@ class Candidate:
     distillation: Distillation
     schedule: Schedule
     data_mix: DataMix | None = None
+    teacher_filter: TeacherFilter | None = None
 
     @property
     def architecture(self) -> str:

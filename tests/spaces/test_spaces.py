@@ -120,3 +120,11 @@ def test_front_end_counts_whole_windows() -> None:
 def test_impossible_front_ends_are_named(changes: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FrontEnd(**changes)  # type: ignore[arg-type]
+
+
+def test_a_recipe_can_fix_what_the_request_leaves_no_choice_in() -> None:
+    narrowing = Narrowing({"width": 8}, {"alpha": (0.0, 0.5)})
+    assert narrowing.fixing({"head": "cry"}) == Narrowing({"width": 8, "head": "cry"}, {"alpha": (0.0, 0.5)})
+    assert narrowing.fixing({"width": 8}) == narrowing
+    with pytest.raises(ValueError, match="--set: width=8 does not go with --teacher, which needs 4"):
+        narrowing.fixing({"width": 4})
