@@ -101,7 +101,9 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
         help="folder of recordings (manifest.csv, known file names or class per folder); default: a synthesised corpus",
     )
     data.add_argument("--task", help="rows of a mixed manifest.csv to use")
-    data.add_argument("--word", help="wakeword: the word; default: computer")
+    data.add_argument(
+        "--word", help="wakeword: the word (default: computer); baby_cry: the class (default: what is named like a cry)"
+    )
     data.add_argument(
         "--split",
         choices=("speaker", "word", "random", "given"),
@@ -111,7 +113,8 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
     data.add_argument(
         "--teacher",
         default="speech_embedding",
-        help="speech_embedding, wav2vec2:NAME_OR_FOLDER, or mean(A, B), confident(A, B) (default: %(default)s)",
+        help="speech_embedding, wav2vec2:NAME_OR_FOLDER, yamnet:FILE_OR_FOLDER, or mean(A, B), confident(A, B) "
+        "(default: %(default)s)",
     )
     hardware = parser.add_argument_group("hardware")
     hardware.add_argument(
@@ -255,12 +258,13 @@ def _domain(distribution: object) -> str:
 
 def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments: Sequence[str]) -> Options:
     from search.options import Options, Share
-    from trainables.recipe import Request
+    from trainables.recipe import Request, recipe
 
     for option, least in LEAST.items():
         value = getattr(given, option.replace("-", "_"))
         if value < least:
             raise ValueError(f"--{option}: must be at least {least}, not {value}")
+    request = Request(given.data, given.word, given.task, given.split, given.teacher, given.seed)
     return Options(
         recipe=name,
         results=given.results,
@@ -269,8 +273,8 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments
         board=load_board(given.board),
         budget=parse_budget(given.budget, space.BUDGET, given.latency_margin),
         calibration=_calibration(given),
-        request=Request(given.data, given.word, given.task, given.split, given.teacher, given.seed),
-        narrowing=parse_narrowing(given.set, given.range, parameters(space)),
+        request=request,
+        narrowing=parse_narrowing(given.set, given.range, parameters(space)).fixing(recipe(name).fixed(request)),
         cpus=given.cpus,
         address=given.address or os.environ.get("RAY_ADDRESS"),
         share=Share(given.cpus_per_trial, given.gpus_per_trial),

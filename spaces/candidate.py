@@ -10,7 +10,7 @@ from typing import Any, Literal
 from spaces.front_end import FrontEnd
 
 Scalar = str | int | float | bool
-ScheduleKind = Literal["step", "cosine", "one_cycle", "flat_then_linear"]
+ScheduleKind = Literal["step", "cosine", "one_cycle", "flat_then_linear", "constant"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,17 @@ class DataMix:
 
 
 @dataclass(frozen=True)
+class TeacherFilter:
+    """Training windows that the teacher scores above one threshold are positives, below the other negatives.
+
+    Scores are its probabilities of the class; windows between the two are left out.
+    """
+
+    positive_above: float
+    negative_below: float
+
+
+@dataclass(frozen=True)
 class Candidate:
     """One point of a recipe's space, as the trainable reads it; without a data mix, all clips in every epoch."""
 
@@ -67,6 +78,7 @@ class Candidate:
     distillation: Distillation
     schedule: Schedule
     data_mix: DataMix | None = None
+    teacher_filter: TeacherFilter | None = None
 
     @property
     def architecture(self) -> str:

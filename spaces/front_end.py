@@ -11,7 +11,8 @@ class FrontEnd:
 
     The window is zero-padded to `n_fft`, a power of two, because the chip's FFT takes no other. `decision_seconds` is
     how often the device decides: only the frames that are new since then are computed again. `log_mean` and `log_std`
-    are constants, not statistics of a corpus, so that features depend on nothing but the audio.
+    are constants, not statistics of a corpus, so that features depend on nothing but the audio. The mel triangles sum
+    magnitudes where `spectrum_power` is 1, powers where it is 2.
     """
 
     sample_rate_hz: int = 16_000
@@ -26,6 +27,7 @@ class FrontEnd:
     log_mean: float = -5.0
     log_std: float = 4.0
     decision_seconds: float = 0.1
+    spectrum_power: int = 2
 
     def __post_init__(self) -> None:
         if self.n_fft & (self.n_fft - 1) or self.n_fft < self.window_samples:
@@ -36,6 +38,8 @@ class FrontEnd:
             raise ValueError(
                 f"front end: {self.low_hz}-{self.high_hz} Hz must lie within 0-{self.sample_rate_hz / 2:g} Hz"
             )
+        if self.spectrum_power not in (1, 2):
+            raise ValueError(f"front end: spectrum_power={self.spectrum_power} must be 1 (magnitudes) or 2 (powers)")
         if self.frames < 1:
             raise ValueError(
                 f"front end: a clip of {self.clip_seconds} s holds no window of {self.window_samples} samples"

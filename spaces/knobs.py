@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, cast
 from spaces.candidate import DataMix, Distillation, Schedule, ScheduleKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from optuna.trial import BaseTrial
 
 SCHEDULES = ("step", "cosine", "one_cycle", "flat_then_linear")
@@ -20,9 +22,9 @@ def distillation(trial: BaseTrial) -> Distillation:
     )
 
 
-def schedule(trial: BaseTrial) -> Schedule:
-    """Peak learning rate 1e-4 to 1e-2 and one of four shapes."""
-    kind = cast("ScheduleKind", trial.suggest_categorical("schedule", SCHEDULES))
+def schedule(trial: BaseTrial, kinds: Sequence[str] = SCHEDULES) -> Schedule:
+    """Peak learning rate 1e-4 to 1e-2 and one of several shapes."""
+    kind = cast("ScheduleKind", trial.suggest_categorical("schedule", kinds))
     return Schedule(kind=kind, peak_lr=trial.suggest_float("peak_lr", 1e-4, 1e-2, log=True))
 
 

@@ -48,6 +48,13 @@ class Narrowing:
         """A candidate from the narrowed space; the trial records the plain parameters as ever."""
         return recipe_space.space(cast("BaseTrial", NarrowedTrial(trial, self)))
 
+    def fixing(self, others: Mapping[str, Scalar]) -> Narrowing:
+        """With `others` fixed as well; one that is fixed to something else is a `ValueError`."""
+        for name, value in others.items():
+            if self.fixed.get(name, value) != value:
+                raise ValueError(f"--set: {name}={self.fixed[name]} does not go with --teacher, which needs {value}")
+        return Narrowing({**self.fixed, **others}, self.ranges)
+
     def adjusted(self, point: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """A start point moved into the narrowed space."""
         moved = {

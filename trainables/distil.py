@@ -39,13 +39,15 @@ class TrainingSet:
     """Clips that a student learns from.
 
     `features` [clips, frames, mels] float32, may be a memory map; `target` int64 [clips], class 0 being the negatives
-    where there is a data mix; `teacher` logits [clips, classes]; `rows` the clips of the training split.
+    where there is a data mix; `teacher` logits [clips, outputs]; `rows` the clips of the training split.
+    `class_of_output` int64 [outputs] where the student has more outputs than there are classes.
     """
 
     features: NDArray[np.float32]
     target: NDArray[np.int64]
     teacher: NDArray[np.float32]
     rows: NDArray[np.int64]
+    class_of_output: NDArray[np.int64] | None = None
 
     @property
     def most_neg_per_pos(self) -> float:
@@ -147,10 +149,11 @@ def _epoch(
     batches = np.array_split(rows, max(1, math.ceil(len(rows) / candidate.schedule.batch)))
     device = _device_of(network)
     sums = torch.zeros(3, device=device)
+    classes = None if data.class_of_output is None else torch.from_numpy(data.class_of_output).to(device)
     rate = candidate.schedule.peak_lr
     for step, rows in enumerate(batches):
         rate = learning_rate(candidate.schedule, (epoch + step / len(batches)) / epochs)
-        sums += _step(network, optimizer, rate, _batch(data, rows, device), candidate)
+        sums += _step(network, optimizer, rate, _batch(data, rows, device), candidate, classes)
     total, hard, soft = (sums / len(batches)).tolist()
     if not math.isfinite(total):
         raise NotANumberError(f"loss: {total} in epoch {epoch} at peak_lr={candidate.schedule.peak_lr:g}; lower it")
@@ -180,11 +183,12 @@ def _step(
     rate: float,
     batch: tuple[Tensor, Tensor, Tensor],
     candidate: Candidate,
+    classes: Tensor | None,
 ) -> Tensor:
     features, target, teacher = batch
     for group in optimizer.param_groups:
         group["lr"] = rate
-    loss = distillation_loss(network(features), teacher, target, candidate.distillation)
+    loss = distillation_loss(network(features), teacher, target, candidate.distillation, classes)
     optimizer.zero_grad()
     loss.total.backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_CLIP)

@@ -39,13 +39,14 @@ def corpus_features(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32]:
 def log_mel(audio: Tensor, front_end: FrontEnd) -> Tensor:
     """float32 audio [clips, samples] in [-1, 1) to log-mel energies [clips, frames, mels].
 
-    Hann windows that lie wholly inside the clip, zero-padded to `n_fft`; power spectrum; HTK mel triangles; natural
-    logarithm of energy plus `log_floor`; less `log_mean`, over `log_std`.
+    Hann windows that lie wholly inside the clip, zero-padded to `n_fft`; power or magnitude spectrum; HTK mel
+    triangles; natural logarithm of energy plus `log_floor`; less `log_mean`, over `log_std`.
     """
     windows = audio.unfold(-1, front_end.window_samples, front_end.hop_samples)
     spectrum = torch.fft.rfft(windows * torch.hann_window(front_end.window_samples), n=front_end.n_fft)
     power = spectrum.real.square() + spectrum.imag.square()
-    energy: Tensor = torch.log(power @ mel_filters(front_end) + front_end.log_floor)
+    summed = power.sqrt() if front_end.spectrum_power == 1 else power
+    energy: Tensor = torch.log(summed @ mel_filters(front_end) + front_end.log_floor)
     return (energy - front_end.log_mean) / front_end.log_std
 
 

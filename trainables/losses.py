@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -29,8 +30,23 @@ def soft_target_divergence(student: Tensor, teacher: Tensor, temperature: float)
     return temperature**2 * functional.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True)
 
 
-def distillation_loss(student: Tensor, teacher: Tensor, target: Tensor, distillation: Distillation) -> DistillationLoss:
-    """alpha * CE + (1 - alpha) * T^2 * KL; logits [batch, classes], `target` int64 [batch]."""
-    hard = functional.cross_entropy(student, target)
+def merged_logits(logits: Tensor, class_of_output: Tensor) -> Tensor:
+    """Logits [batch, classes] whose softmax sums that of `logits` [batch, outputs] over the outputs of each class.
+
+    `class_of_output` is int64 [outputs]; every class from 0 to the highest has an output.
+    """
+    groups = [logits[:, class_of_output == number] for number in range(int(class_of_output.max()) + 1)]
+    return torch.stack([group.logsumexp(dim=1) for group in groups], dim=1)
+
+
+def distillation_loss(
+    student: Tensor, teacher: Tensor, target: Tensor, distillation: Distillation, class_of_output: Tensor | None = None
+) -> DistillationLoss:
+    """alpha * CE + (1 - alpha) * T^2 * KL; logits [batch, outputs], `target` int64 [batch].
+
+    Where outputs are finer than the labels, CE is of the merged classes.
+    """
+    decided = student if class_of_output is None else merged_logits(student, class_of_output)
+    hard = functional.cross_entropy(decided, target)
     soft = soft_target_divergence(student, teacher, distillation.temperature)
     return DistillationLoss(distillation.alpha * hard + (1 - distillation.alpha) * soft, hard, soft)

@@ -133,5 +133,12 @@ def choice_counts(target: NDArray[np.int64], decided: NDArray[np.int64], classes
     return counts
 
 
+def correlation(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """Pearson's r of two scores of the same clips; 0 where one of them is constant."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(np.corrcoef(first.astype(np.float64), second.astype(np.float64))[0, 1])
+
+
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else 0.0

@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spaces.candidate import Candidate
+    from spaces.candidate import Candidate, Scalar
     from trainables.corpora.corpus import Corpus
     from trainables.distil import TrainingSet
 
@@ -36,8 +36,8 @@ class Request:
 class Material:
     """What all trials of a study share.
 
-    `teacher_logits` [clips, classes] are cross-fitted on the training split. `data` and `teacher` are facts for
-    run.json, each with its `content_hash`.
+    `teacher_logits` [clips, teacher's classes] of a fitted head are cross-fitted on the training split. `data` and
+    `teacher` are facts for run.json, each with its `content_hash`.
     """
 
     corpus: Corpus
@@ -80,6 +80,14 @@ class Recipe(ABC):
     @abstractmethod
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
         """Features under the candidate's front end, targets, teacher logits and training rows."""
+
+    def outputs(self, material: Material, candidate: Candidate) -> int:
+        """How many outputs the candidate's student has: one for each class, unless a recipe says otherwise."""
+        return len(material.corpus.labels)
+
+    def fixed(self, request: Request) -> Mapping[str, Scalar]:
+        """Parameters of the space that the request leaves no choice in, each with its one value."""
+        return {}
 
     @abstractmethod
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:

@@ -39,4 +39,14 @@ def _flat_then_linear(progress: float) -> float:
     return min(1.0, 2 * (1 - progress))
 
 
-_SHAPES = {"step": _step, "cosine": _cosine, "one_cycle": _one_cycle, "flat_then_linear": _flat_then_linear}
+def _constant(progress: float) -> float:
+    return 1.0
+
+
+_SHAPES = {
+    "step": _step,
+    "cosine": _cosine,
+    "one_cycle": _one_cycle,
+    "flat_then_linear": _flat_then_linear,
+    "constant": _constant,
+}

@@ -109,7 +109,7 @@ def footprint_of_untrained(assignment: Assignment, params: Mapping[str, Scalar])
     if known is not None:
         return known
     candidate = candidate_of(assignment.recipe, params)
-    outputs = len(assignment.material.corpus.labels)
+    outputs = recipe(assignment.recipe).outputs(assignment.material, candidate)
     network = _with_distinct_weights(build_student(candidate.student, candidate.front_end, outputs))
     clips = np.random.default_rng(0).standard_normal((8, candidate.front_end.frames, candidate.front_end.mels, 1))
     model = int8_tflite(float_tflite(network, _input_shape(candidate)), clips.astype(np.float32))
@@ -134,9 +134,10 @@ def keep_footprint(assignment: Assignment, params: Mapping[str, Scalar], footpri
 
 def _footprint_path(assignment: Assignment, params: Mapping[str, Scalar]) -> Path:
     converters = [version(name) for name in ("litert-torch", "ai-edge-quantizer")]
-    outputs = len(assignment.material.corpus.labels)
+    candidate = candidate_of(assignment.recipe, params)
+    outputs = recipe(assignment.recipe).outputs(assignment.material, candidate)
     conditions = (PROFILER_VERSION, converters, assignment.board, assignment.calibration, outputs)
-    key = content_key("footprint", candidate_of(assignment.recipe, params).architecture, *conditions)
+    key = content_key("footprint", candidate.architecture, *conditions)
     return cache_folder() / "footprints" / f"{key}.json"
 
 
@@ -214,7 +215,8 @@ def _taught(
     validation = material.corpus.indices("validation")
     validation_features = np.ascontiguousarray(data.features[validation])
     torch.manual_seed(assignment.seed)
-    network = build_student(candidate.student, candidate.front_end, len(material.corpus.labels)).to(assignment.device)
+    outputs = rules.outputs(material, candidate)
+    network = build_student(candidate.student, candidate.front_end, outputs).to(assignment.device)
     progress = teach(
         network,
         data,

@@ -132,3 +132,11 @@ def test_every_setting_of_an_ablation_is_a_point_of_the_space(name: str) -> None
         space.space(replayed)
         assert replayed.params == dict(setting.params)
         assert setting.against is None or setting.against in names
+
+
+def test_a_recipe_can_fix_what_the_request_leaves_no_choice_in() -> None:
+    narrowing = Narrowing({"width": 8}, {"alpha": (0.0, 0.5)})
+    assert narrowing.fixing({"head": "cry"}) == Narrowing({"width": 8, "head": "cry"}, {"alpha": (0.0, 0.5)})
+    assert narrowing.fixing({"width": 8}) == narrowing
+    with pytest.raises(ValueError, match="--set: width=8 does not go with --teacher, which needs 4"):
+        narrowing.fixing({"width": 4})

@@ -10,6 +10,7 @@ import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spaces.baby_cry import YAMNET_FRONT_END
 from spaces.front_end import FrontEnd
 from trainables.corpora.audio import load_audio
 from trainables.corpora.wakeword_task import open_corpus
@@ -82,3 +83,30 @@ def test_corpus_features_are_those_of_its_audio_and_made_once(speech_folder: Pat
     assert np.array_equal(corpus_features(corpus, front_end), features)
     after = {path: path.stat().st_mtime_ns for path in own_cache.rglob("*") if path.is_file()}
     assert after == files
+
+
+def test_magnitudes_are_the_roots_of_powers() -> None:
+    audio = 0.1 * torch.randn(1, YAMNET_FRONT_END.clip_samples, generator=torch.Generator().manual_seed(0))
+    spectrum = torchaudio.functional.melscale_fbanks(257, 125.0, 7500.0, 64, 16_000)
+    frame = torch.fft.rfft(audio[0, :400] * torch.hann_window(400), n=512).abs()
+    expected = (torch.log(frame @ spectrum + 1e-3) + 2.0) / 3.0
+    found = log_mel(audio, YAMNET_FRONT_END)
+    assert found.shape == (1, 96, 64)
+    torch.testing.assert_close(found[0, 0], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_yamnets_own_triangles_hardly_differ() -> None:
+    """YAMNet's filters are straight in mel (tf.signal.linear_to_mel_weight_matrix), ours in Hz."""
+
+    def mel(hz: torch.Tensor) -> torch.Tensor:
+        return 1127 * torch.log1p(hz / 700)
+
+    edges = torch.linspace(float(mel(torch.tensor(125.0))), float(mel(torch.tensor(7500.0))), 66)
+    bins = mel(torch.linspace(0, 8000, 257))[:, None]
+    rising, falling = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2]), (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    yamnets = torch.minimum(rising, falling).clamp(min=0)
+    audio = 0.1 * torch.randn(2, YAMNET_FRONT_END.clip_samples, generator=torch.Generator().manual_seed(1))
+    frames = audio.unfold(-1, 400, 160) * torch.hann_window(400)
+    expected = (torch.log(torch.fft.rfft(frames, n=512).abs() @ yamnets + 1e-3) + 2.0) / 3.0
+    # A low triangle holds a bin or two, and where its sides run decides much of it.
+    assert float((log_mel(audio, YAMNET_FRONT_END) - expected).abs().mean()) < 0.03

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from spaces.candidate import Distillation
-from trainables.losses import distillation_loss, soft_target_divergence
+from trainables.losses import distillation_loss, merged_logits, soft_target_divergence
 
 logits = st.lists(st.floats(-8, 8), min_size=3, max_size=3)
 
@@ -58,3 +58,20 @@ def test_temperature_changes_the_gradient() -> None:
 def test_agreement_costs_nothing() -> None:
     same = torch.randn(4, 2)
     assert float(soft_target_divergence(same, same, 5.0)) == pytest.approx(0.0, abs=1e-5)
+
+
+@given(st.lists(st.floats(-8, 8), min_size=5, max_size=5))
+def test_merged_classes_have_the_sum_of_their_probabilities(values: list[float]) -> None:
+    fine = torch.tensor([values]).softmax(dim=1)[0]
+    merged = merged_logits(torch.tensor([values]), torch.tensor([0, 1, 0, 1, 0])).softmax(dim=1)[0]
+    assert float(merged[1]) == pytest.approx(float(fine[1] + fine[3]), abs=1e-5)
+
+
+def test_hard_labels_are_of_merged_classes() -> None:
+    student, teacher, target = torch.randn(8, 5), torch.randn(8, 5), torch.randint(0, 2, (8,))
+    found = distillation_loss(student, teacher, target, Distillation(2.0, 0.5), torch.tensor([0, 1, 0, 1, 0]))
+    fine = student.softmax(dim=1)
+    cry = fine[:, 1] + fine[:, 3]
+    expected = -torch.where(target == 1, cry, 1 - cry).log().mean()
+    assert float(found.hard) == pytest.approx(float(expected), rel=1e-4)
+    assert found.soft == soft_target_divergence(student, teacher, 2.0)

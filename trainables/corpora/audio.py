@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -105,11 +106,22 @@ def load_audio(corpus: Corpus, clip_samples: int) -> Mapped:
     """
 
     def fill(rows: Mapped) -> None:
-        for row, clip in zip(rows, corpus.clips, strict=True):
-            samples, rate = decode(clip.path)
-            row[:] = to_int16(fit_length(resample(samples, rate, corpus.sample_rate_hz), clip_samples))
+        clips = zip(rows, corpus.clips, strict=True)
+        for path, members in itertools.groupby(clips, key=lambda pair: pair[1].path):
+            samples, rate = decode(path)
+            samples = resample(samples, rate, corpus.sample_rate_hz)
+            for row, clip in members:
+                window = _window(samples, clip.start_seconds, clip_samples, corpus.sample_rate_hz)
+                row[:] = to_int16(fit_length(window, clip_samples))
 
     return filled_array(audio_key(corpus, clip_samples), (len(corpus.clips), clip_samples), np.int16, fill)
+
+
+def _window(samples: Samples, start_seconds: float | None, length: int, rate_hz: int) -> Samples:
+    if start_seconds is None:
+        return samples
+    start = round(start_seconds * rate_hz)
+    return samples[start : start + length]
 
 
 def audio_key(corpus: Corpus, clip_samples: int) -> str:

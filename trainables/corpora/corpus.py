@@ -38,7 +38,8 @@ class Clip:
 
     `label` is the class that is learnt, `source_label` what the data called it. Clips of one `speaker`, one `group` (a
     source recording) or one `audio_hash` (of the decoded samples) belong in one `split`; an empty speaker or group is
-    unknown, and `silent` clips, all zeros, are no copies of each other. `sample_rate_hz` is the file's own.
+    unknown, and `silent` clips, all zeros, are no copies of each other. `sample_rate_hz` is the file's own. A clip that
+    is one window of a longer file begins at `start_seconds`.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Clip:
     sample_rate_hz: int
     silent: bool = False
     text: str = ""
+    start_seconds: float | None = None
 
 
 @final

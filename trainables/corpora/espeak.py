@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from trainables.corpora.audio import Samples, to_int16
 from trainables.corpora.confusables import near_miss
 from trainables.corpora.corpus import SPLITS
 from trainables.corpora.espeak_voices import ACCENTS, SPEAKERS_PER_ACCENT, Utterance, Voice, draw_voices, say_at, spell
-from trainables.corpora.manifest import MANIFEST
+from trainables.corpora.manifest import write_manifest
 from trainables.corpora.phrases import other_phrases, sound_alikes
 
 # A name that assistants on sale answer to, of three syllables, and in every accent's dictionary.
@@ -98,7 +97,7 @@ def _synthesise(folder: Path, word: str, seed: int, settings: Settings) -> None:
         clip_random = np.random.default_rng([seed, 1, number])
         clip = _render(plan, spoken[number], beside[number], around[plan.split], clip_random)
         rows.append(_write(folder, number, plan, clip))
-    _write_manifest(folder / MANIFEST, rows)
+    write_manifest(folder, rows)
 
 
 def _speak(
@@ -257,10 +256,3 @@ def _write(folder: Path, number: int, plan: _Plan, clip: NDArray[np.int16]) -> d
         "noise": "" if clean else plan.noise,
         "accent": plan.voice.accent if plan.voice else "",
     }
-
-
-def _write_manifest(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +16,7 @@ from trainables.corpora.acoustics import RATE_HZ, mix
 from trainables.corpora.audio import Samples, fit_length, to_int16
 from trainables.corpora.corpus import SPLITS
 from trainables.corpora.espeak_voices import Utterance, Voice, draw_voices, say_at
-from trainables.corpora.manifest import MANIFEST
+from trainables.corpora.manifest import write_manifest
 
 # Counts every change that alters a sample, so that older folders in the cache are not taken for new ones.
 _VERSION = 1
@@ -110,7 +109,7 @@ def _synthesise(folder: Path, seed: int, settings: Settings) -> None:
     for number, (plan, samples) in enumerate(zip(plans, spoken, strict=True)):
         clip = _recorded(samples, np.random.default_rng([seed, 4, number]))
         rows.append(_write(folder, plan, clip))
-    _write_manifest(folder / MANIFEST, rows)
+    write_manifest(folder, rows)
 
 
 def _cast(random: np.random.Generator, settings: Settings) -> Iterator[tuple[str, Voice]]:
@@ -199,10 +198,3 @@ def _write(folder: Path, plan: _Plan, clip: Samples) -> dict[str, str]:
         "text": plan.word,
         "accent": voice.accent,
     }
-
-
-def _write_manifest(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)

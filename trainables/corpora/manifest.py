@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
 
@@ -28,6 +28,14 @@ def read_manifest(folder: Path, task: str | None = None) -> tuple[Recording, ...
     reader = _Reader(folder)
     recordings = [reader.recording(number, row) for number, row in rows]
     return tuple(sorted(recordings, key=lambda recording: recording.path.as_posix()))
+
+
+def write_manifest(folder: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Describe the recordings of `folder`; every row has the columns of the first."""
+    with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:

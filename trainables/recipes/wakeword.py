@@ -13,9 +13,10 @@ from trainables.corpora.audio import audio_key, load_audio
 from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.corpora.facts import data_facts
 from trainables.corpora.wakeword_task import open_corpus
+from trainables.detection_rows import detection_rows
 from trainables.distil import TrainingSet
 from trainables.features import corpus_features
-from trainables.metrics import Detection, best_f1_threshold, confusion, detection, roc
+from trainables.metrics import Detection, best_f1_threshold, detection
 from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
 
@@ -126,33 +127,9 @@ def _evaluation(
     test = corpus.indices("test")
     target, score = corpus.targets()[test] == 1, margin[np.isin(rows, test)]
     threshold = figures["INT8"]["validation"].threshold
-    false_alarms, hits = roc(target, score)
     names = ("f1", "precision", "recall", "false_positive_rate", "auc", "pauc", "eer")
     return [
-        {
-            "type": "table",
-            "title": "Validation chose the threshold; test is only reported",
-            "columns": ["model", "split", *names],
-            "rows": [
-                [model, split, *(round(values.as_dict()[name], 4) for name in names)]
-                for model, splits in figures.items()
-                for split, values in splits.items()
-            ],
-        },
-        {
-            "type": "confusion",
-            "title": "Test clips, INT8",
-            "labels": list(corpus.labels),
-            "counts": confusion(target, score, threshold),
-        },
-        {
-            "type": "curve",
-            "title": "ROC on test, INT8",
-            "x_name": "false positive rate",
-            "y_name": "recall",
-            "x": false_alarms,
-            "y": hits,
-        },
+        *detection_rows(figures, names, corpus.labels, target, score),
         _fired_by_source(corpus, test, score >= threshold),
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from trainables.teachers.encoder import Encoder
 
 # The model_type of a configuration, and the class of `transformers` that holds the encoder.
@@ -9,7 +11,7 @@ TRANSFORMERS = {"wav2vec2": "Wav2Vec2Model", "hubert": "HubertModel", "wavlm": "
 
 
 def open_encoder(spec: str) -> Encoder:
-    """The encoder that `--teacher` names: `speech_embedding`, or such as `whisper:NAME_OR_FOLDER`."""
+    """The encoder that `--teacher` names: `speech_embedding`, or such as `whisper:NAME_OR_FOLDER`, `yamnet:PATH`."""
     kind, _, source = spec.partition(":")
     if kind == "speech_embedding" and not source:
         from trainables.teachers.speech_embedding import SpeechEmbedding
@@ -19,5 +21,9 @@ def open_encoder(spec: str) -> Encoder:
         from trainables.teachers.transformer import Transformer
 
         return Transformer(kind, source)
-    known = ", ".join(f"{name}:NAME_OR_FOLDER" for name in TRANSFORMERS)
+    if kind == "yamnet" and source:
+        from trainables.teachers.yamnet import Yamnet
+
+        return Yamnet(Path(source))
+    known = ", ".join(f"{name}:NAME_OR_FOLDER" for name in (*TRANSFORMERS, "yamnet"))
     raise ValueError(f"--teacher: {spec!r} is unknown; use speech_embedding, {known}")

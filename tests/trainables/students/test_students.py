@@ -50,8 +50,8 @@ def test_ds_cnn_strides_only_once_more(stride: int) -> None:
 
 
 def test_unknown_student_lists_those_there_are() -> None:
-    assert kinds() == ["ds_cnn", "tiny_conv", "wav2small", "wav2tiny"]
-    with pytest.raises(ValueError, match="'mlp' is unknown; there are ds_cnn, tiny_conv, wav2small, wav2tiny"):
+    assert kinds() == ["cry_ds_cnn", "ds_cnn", "tiny_conv", "wav2small", "wav2tiny"]
+    with pytest.raises(ValueError, match=f"'mlp' is unknown; there are {', '.join(kinds())}"):
         build_student(Student("mlp", {}), FrontEnd(), 2)
 
 

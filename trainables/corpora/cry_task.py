@@ -1,0 +1,93 @@
+"""The baby-cry task on any corpus: windows of recordings that hold a cry, or none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from spaces.baby_cry import WINDOW_SECONDS
+from trainables.corpora import synthesised_cries
+from trainables.corpora.corpus import Clip, Corpus, Recording, content_hash
+from trainables.corpora.sound_layouts import CRY, read_sounds
+from trainables.corpora.splits import SplitMode, Splitting, split_clips
+from trainables.corpora.wakeword_task import check_readable, readable_clips, skipped_doubt, task_doubts
+from trainables.corpora.windows import cut_into_windows
+
+OTHER = "_other_"
+HOP_SECONDS = WINDOW_SECONDS / 2
+
+_CRIES = {"cry", "cries", "crying", "babycry", "babycrying", "cryingbaby"}
+_NEGATIONS = {"no", "not", "non", "without"}
+
+
+def open_cries(
+    data_dir: Path | None,
+    label: str | None = None,
+    task: str | None = None,
+    split: SplitMode = "speaker",
+    seed: int = 0,
+    sample_rate_hz: int = 16_000,
+) -> Corpus:
+    """Windows of recordings of a cry (class 1) and of everything else (class 0), split; nothing is in memory yet.
+
+    Without `data_dir`, the corpus of `synthesised_cries`. `label` names the positive class where no label of the data
+    is named like a cry. Numbered folds go around with the seed. What the user must mend is a `ValueError`: a folder,
+    manifest, label or task that is not there, over 5 % unreadable files, no possible split.
+    """
+    folder = synthesised_cries.synthesised_folder(seed) if data_dir is None else data_dir.resolve()
+    recordings, doubts = read_sounds(folder, task)
+    positives = cry_labels(label, recordings)
+    clips, skipped = readable_clips(folder, recordings)
+    check_readable(skipped, len(recordings))
+    labelled = tuple(replace(clip, label=CRY if clip.source_label in positives else OTHER) for clip in clips)
+    splitting = _split(labelled, split, seed)
+    windows = cut_into_windows(splitting.clips, WINDOW_SECONDS, HOP_SECONDS)
+    return Corpus(
+        name="synthesised cries" if data_dir is None else f"{folder.name} {', '.join(positives)}",
+        clips=windows,
+        labels=(OTHER, CRY),
+        content_hash=content_hash(windows),
+        sample_rate_hz=sample_rate_hz,
+        split_rule=splitting.rule,
+        speaker_disjoint=splitting.speaker_disjoint,
+        synthetic=data_dir is None,
+        skipped=(*skipped, *splitting.dropped),
+        warnings=(*task_doubts(recordings), *doubts, *skipped_doubt(skipped), *splitting.warnings),
+    )
+
+
+def cry_labels(label: str | None, recordings: Sequence[Recording]) -> tuple[str, ...]:
+    """`label`, or the labels named like a cry; a `ValueError` lists the labels where there is none, or no other."""
+    labels = sorted({recording.label for recording in recordings})
+    positives = tuple(name for name in labels if (_is_cry(name) if label is None else name == label))
+    if not positives:
+        wanted = "no label is named like a cry" if label is None else f"the data hold no clip of {label!r}"
+        raise ValueError(f"--word: {wanted}; name one of {', '.join(labels)}")
+    if len(positives) == len(labels):
+        raise ValueError(f"--data: nothing but {', '.join(positives)}; recordings of other sounds are needed as well")
+    return positives
+
+
+def _is_cry(label: str) -> bool:
+    words = set(re.split(r"[^a-z]+", label.lower()))
+    return bool(words & _CRIES) and not words & _NEGATIONS
+
+
+def _split(clips: Sequence[Clip], mode: SplitMode, seed: int) -> Splitting:
+    placed, rule = _around(clips, seed)
+    splitting = split_clips(placed, mode, seed, required=(OTHER, CRY))
+    return replace(splitting, rule=rule) if rule and splitting.rule == "given" else splitting
+
+
+def _around(clips: Sequence[Clip], seed: int) -> tuple[Sequence[Clip], str]:
+    """With numbered folds, test on the first and validate on the second, or with another seed on later ones."""
+    names = {clip.split for clip in clips}
+    folds = sorted((name for name in names if re.fullmatch(r"fold\d+", name)), key=lambda name: int(name[4:]))
+    if len(folds) < max(3, len(names)):
+        return clips, ""
+    test, validation = folds[seed % len(folds)], folds[(seed + 1) % len(folds)]
+    split = {**dict.fromkeys(folds, "train"), validation: "validation", test: "test"}
+    rule = f"given: {test} for test, {validation} for validation"
+    return tuple(replace(clip, split=split[clip.split]) for clip in clips), rule
