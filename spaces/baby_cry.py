@@ -28,7 +28,7 @@ WINDOW_SECONDS = 0.975
 DECISION_SECONDS = 0.48
 BATCH = 32
 # What the head tells apart: YAMNet's 521 classes, whose two cries are summed, or a cry and everything else.
-AUDIOSET_HEAD, CRY_HEAD = "audioset", "cry"
+YAMNET_HEAD, CRY_HEAD = "yamnet", "cry"
 # YAMNet's magnitudes, band and floor, but triangles that are straight in Hz where YAMNet's are straight in mel.
 YAMNET_FRONT_END = FrontEnd(
     clip_seconds=WINDOW_SECONDS,
@@ -57,7 +57,7 @@ _PUBLISHED = {
     "positive_above": 0.30,
     "negative_below": 0.05,
 }
-START_POINTS = ({**_PUBLISHED, "head": AUDIOSET_HEAD}, {**_PUBLISHED, "head": CRY_HEAD})
+START_POINTS = ({**_PUBLISHED, "head": YAMNET_HEAD}, {**_PUBLISHED, "head": CRY_HEAD})
 
 
 def space(trial: BaseTrial) -> Candidate:
@@ -90,7 +90,7 @@ def _student(trial: BaseTrial) -> Student:
         {
             "width": trial.suggest_categorical("width", (4, 6, 8, 12, 16)),
             "depth": trial.suggest_int("depth", 2, 5),
-            "head": trial.suggest_categorical("head", (AUDIOSET_HEAD, CRY_HEAD)),
+            "head": trial.suggest_categorical("head", (YAMNET_HEAD, CRY_HEAD)),
         },
     )
 
