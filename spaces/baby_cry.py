@@ -31,7 +31,7 @@ WINDOW_SECONDS = 0.975
 DECISION_SECONDS = 0.48
 BATCH = 32
 # What the head tells apart: YAMNet's 521 classes, whose two cries are summed, or a cry and everything else.
-AUDIOSET_HEAD, CRY_HEAD = "audioset", "cry"
+YAMNET_HEAD, CRY_HEAD = "yamnet", "cry"
 # YAMNet's magnitudes, band and floor, but triangles that are straight in Hz where YAMNet's are straight in mel.
 YAMNET_FRONT_END = FrontEnd(
     clip_seconds=WINDOW_SECONDS,
@@ -62,7 +62,7 @@ _PUBLISHED: dict[str, Scalar] = {
     "positive_above": 0.30,
     "negative_below": 0.05,
 }
-START_POINTS: tuple[dict[str, Scalar], ...] = ({**_PUBLISHED, "head": AUDIOSET_HEAD}, {**_PUBLISHED, "head": CRY_HEAD})
+START_POINTS: tuple[dict[str, Scalar], ...] = ({**_PUBLISHED, "head": YAMNET_HEAD}, {**_PUBLISHED, "head": CRY_HEAD})
 
 # The source's ladder, each rung on top of the one before. With two outputs, so that any teacher can teach it.
 _LADDER: dict[str, dict[str, Scalar]] = {
@@ -115,7 +115,7 @@ def _student(trial: BaseTrial) -> Student:
         {
             "width": trial.suggest_categorical("width", (4, 6, 8, 12, 16)),
             "depth": trial.suggest_int("depth", 2, 5),
-            "head": trial.suggest_categorical("head", (AUDIOSET_HEAD, CRY_HEAD)),
+            "head": trial.suggest_categorical("head", (YAMNET_HEAD, CRY_HEAD)),
         },
     )
 

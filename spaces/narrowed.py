@@ -52,7 +52,9 @@ class Narrowing:
         """With `others` fixed as well; one that is fixed to something else is a `ValueError`."""
         for name, value in others.items():
             if self.fixed.get(name, value) != value:
-                raise ValueError(f"--set: {name}={self.fixed[name]} does not go with --teacher, which needs {value}")
+                raise ValueError(
+                    f"--set: {name}={self.fixed[name]} needs another --teacher; with this one, {name} is {value}"
+                )
         return Narrowing({**self.fixed, **others}, self.ranges)
 
     def adjusted(self, point: Mapping[str, Scalar]) -> dict[str, Scalar]:

@@ -89,13 +89,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Taught:
-    """A trained student with its files' contents."""
+    """A trained student with its files' contents and what it learnt from."""
 
     network: nn.Module
     progress: Progress
     int8: bytes
     judgement: Judgement
-    neg_per_pos: float
+    data: TrainingSet
 
 
 def candidate_of(recipe_name: str, params: Mapping[str, Scalar]) -> Candidate:
@@ -235,7 +235,7 @@ def _taught(
     model = int8_tflite(float_tflite(network, _input_shape(candidate)), data.features[calibration][..., None])
     judged = np.ascontiguousarray(data.features[rules.judged_rows(material)])
     judgement = rules.judge(material, Int8Model(model).outputs(judged), logits_of(network, judged))
-    return Taught(network, progress, model, judgement, data.most_neg_per_pos)
+    return Taught(network, progress, model, judgement, data)
 
 
 def _identity(assignment: Assignment, candidate: Candidate) -> str:
@@ -280,7 +280,7 @@ def _warnings(material: Material, candidate: Candidate, taught: Taught) -> list[
     found = _loss_warnings(candidate, taught.progress.history[-1])
     if taught.judgement.score_int8 > material.teacher.get("score", math.inf):
         found.append("the student scores above its teacher on validation: the labels alone may do")
-    mix, had = candidate.data_mix, taught.neg_per_pos
+    mix, had = candidate.data_mix, taught.data.most_neg_per_pos
     if mix is not None and mix.neg_per_pos > had:
         found.append(f"neg_per_pos={mix.neg_per_pos:.1f} acts as {had:.1f}: the training split holds no more negatives")
     return found
@@ -312,12 +312,15 @@ def _write(
 
 
 def _student(assignment: Assignment, candidate: Candidate, taught: Taught) -> dict[str, Any]:
+    classes = taught.data.class_of_output
     return {
         "schema": SCHEMA,
         "recipe": assignment.recipe,
         "student": asdict(candidate.student),
         "front_end": asdict(candidate.front_end),
         "labels": list(assignment.material.corpus.labels),
+        # The device sums the softmax over the outputs of each label; null: they are one and the same.
+        "class_of_output": None if classes is None else classes.tolist(),
         "states": [],
         "decision": dict(taught.judgement.decision),
     }

@@ -166,6 +166,11 @@ def test_unknown_teacher_is_named(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert f"wav2vec2:{tmp_path / 'none'} cannot be loaded" in missing
 
 
+def test_a_head_that_the_teacher_does_not_teach_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["baby_cry", "--set", "head=yamnet"]) == command.BAD_INPUT
+    assert "--set: head=yamnet needs another --teacher; with this one, head is cry" in capsys.readouterr().err
+
+
 def test_unwritable_results_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     message = refused(capsys, "--results", str(tmp_path / "file" / "results"))

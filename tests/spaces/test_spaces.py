@@ -138,5 +138,5 @@ def test_a_recipe_can_fix_what_the_request_leaves_no_choice_in() -> None:
     narrowing = Narrowing({"width": 8}, {"alpha": (0.0, 0.5)})
     assert narrowing.fixing({"head": "cry"}) == Narrowing({"width": 8, "head": "cry"}, {"alpha": (0.0, 0.5)})
     assert narrowing.fixing({"width": 8}) == narrowing
-    with pytest.raises(ValueError, match="--set: width=8 does not go with --teacher, which needs 4"):
+    with pytest.raises(ValueError, match="--set: width=8 needs another --teacher; with this one, width is 4"):
         narrowing.fixing({"width": 4})

@@ -57,7 +57,7 @@ def point(name: str, student: str, seed: int = 0) -> dict[str, Scalar]:
     asked = study.ask()
     space = spaces.recipe_space(name)
     known = parameters(space)
-    smallest = {"mels": min, "hop_ms": max, "clip_ms": min, "width": min, "head": max}
+    smallest = {"mels": min, "hop_ms": max, "clip_ms": min, "width": min, "head": min}
     small = {key: pick(choices(known[key])) for key, pick in smallest.items() if key in known} | {"student": student}
     Narrowing(small).propose(space, asked)
     return asked.params

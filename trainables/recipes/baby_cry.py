@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 import torch
 
-from spaces.baby_cry import AUDIOSET_HEAD, CRY_HEAD, WINDOW_SECONDS
+from spaces.baby_cry import CRY_HEAD, WINDOW_SECONDS, YAMNET_HEAD
 from trainables.cache import cached_array, content_key
 from trainables.corpora.audio import audio_key, load_audio
 from trainables.corpora.corpus import SPLITS, Corpus
@@ -92,7 +92,7 @@ class BabyCry(Recipe):
         if taught != CLASSES:
             name = material.teacher["name"]
             raise ValueError(
-                f"head: {AUDIOSET_HEAD} has {CLASSES} outputs, and the teacher {name} teaches {taught}; use --teacher "
+                f"head: {YAMNET_HEAD} has {CLASSES} outputs, and the teacher {name} teaches {taught}; use --teacher "
                 f"yamnet:PATH or --set head={CRY_HEAD}"
             )
         return CLASSES
