@@ -46,7 +46,7 @@ FEWEST_COSTS = 5
 REFUSAL_COST = 0.05
 # A cost is the same each time.
 COST_NOISES = (1e-4, 1e-3, 1e-2)
-DRAWS_TO_FIND_COSTLY = 50
+DRAWS_TO_FIND_COSTLY = 250
 MARGIN = math.log(1.1)
 SCORE_WHEN_STOPPED = "score_when_stopped"
 
