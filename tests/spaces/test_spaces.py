@@ -65,17 +65,10 @@ def test_baby_cry_begins_with_the_published_settings() -> None:
     for point, head in zip(space.START_POINTS, ("yamnet", "cry"), strict=True):
         candidate = space.space(FixedTrial(dict(point)))
         assert candidate.student.arguments == {"width": 8, "depth": 4, "head": head}
-        assert (candidate.front_end.frames, candidate.front_end.mels, candidate.front_end.clip_samples) == (
-            96,
-            64,
-            15_600,
-        )
+        front_end, schedule = candidate.front_end, candidate.schedule
+        assert (front_end.frames, front_end.mels, front_end.clip_samples) == (96, 64, 15_600)
         assert (candidate.distillation.temperature, candidate.distillation.alpha) == (1.0, 0.0)
-        assert (candidate.schedule.kind, candidate.schedule.batch, candidate.schedule.weight_decay) == (
-            "step",
-            32,
-            1e-4,
-        )
+        assert (schedule.kind, schedule.peak_lr, schedule.batch, schedule.weight_decay) == ("step", 1e-3, 32, 1e-4)
         assert candidate.data_mix == DataMix(3.0)
         assert candidate.teacher_filter == TeacherFilter(positive_above=0.30, negative_below=0.05)
 
