@@ -234,3 +234,19 @@ def test_a_teacher_that_does_not_know_cries_is_warned_about(cry_folder: Path, mo
     monkeypatch.setattr(baby_cry, "taught_by", clueless)
     warnings = recipe("baby_cry").prepare(Request(cry_folder)).warnings
     assert "teacher: clueless reaches AUC 0.50 on train, under 0.8: it filters badly" in warnings
+
+
+def test_captures_reach_the_training_split(cry_folder: Path, tmp_path: Path) -> None:
+    for take in range(20, 40):
+        for label in ("crying", "other"):
+            (tmp_path / label).mkdir(exist_ok=True)
+            samples = recorded(label == "crying", take)
+            soundfile.write(tmp_path / label / f"{take}.wav", samples, RATE_HZ, subtype="PCM_16")
+    rules = recipe("baby_cry")
+    both, private = (
+        rules.prepare(Request(cry_folder, private=tmp_path, train_on=whose)) for whose in ("both", "private")
+    )
+    # Of twenty captures of a kind fourteen are for training, and of twelve public recordings four.
+    assert both.data["recordings"]["train"] == {"_other_": 18, "baby_cry": 18}
+    assert private.data["recordings"]["train"] == {"_other_": 14, "baby_cry": 14}
+    assert both.data["content_hash"] != private.data["content_hash"]
