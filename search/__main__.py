@@ -105,6 +105,15 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
         "--word", help="wakeword: the word (default: computer); baby_cry: the class (default: what is named like a cry)"
     )
     data.add_argument(
+        "--private", type=Path, help="baby_cry: folder of captures of your own that join the data, split by time"
+    )
+    data.add_argument(
+        "--train-on",
+        choices=("both", "private", "public"),
+        default="both",
+        help="whose recordings to train on; validation and test hold both (default: %(default)s)",
+    )
+    data.add_argument(
         "--split",
         choices=("speaker", "word", "random", "given"),
         default="speaker",
@@ -264,7 +273,9 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments
         value = getattr(given, option.replace("-", "_"))
         if value < least:
             raise ValueError(f"--{option}: must be at least {least}, not {value}")
-    request = Request(given.data, given.word, given.task, given.split, given.teacher, given.seed)
+    request = Request(
+        given.data, given.word, given.task, given.split, given.teacher, given.seed, given.private, given.train_on
+    )
     return Options(
         recipe=name,
         results=given.results,

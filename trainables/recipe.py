@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked to learn from: `data` is a folder, or None for the recipe's own synthesised corpus."""
+    """What the user asked to learn from: `data` is a folder, or None for the recipe's own synthesised corpus.
+
+    `private` is a folder of captures that join it, `train_on` both, private or public clips: baby_cry alone reads them.
+    """
 
     data: Path | None = None
     word: str | None = None
@@ -30,6 +33,13 @@ class Request:
     split: str = "speaker"
     teacher: str = "speech_embedding"
     seed: int = 0
+    private: Path | None = None
+    train_on: str = "both"
+
+    def refuse_captures(self, recipe_name: str) -> None:
+        """Raise a `ValueError` where captures are given to a recipe that reads none."""
+        if self.private is not None or self.train_on != "both":
+            raise ValueError(f"--private, --train-on: {recipe_name} reads no private captures; leave them out")
 
 
 @dataclass(frozen=True)

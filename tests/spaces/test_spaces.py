@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from optuna.trial import FixedTrial
 
 import spaces
+from spaces.candidate import DataMix, TeacherFilter
 from spaces.front_end import FrontEnd
 from spaces.narrowed import Narrowing, parameters, parse_narrowing
 
@@ -57,6 +58,19 @@ def test_first_wakeword_trial_is_the_published_preset() -> None:
     assert (candidate.distillation.temperature, candidate.distillation.alpha) == (4.0, 0.3)
     assert (candidate.front_end.mels, candidate.front_end.clip_seconds) == (40, 1.0)
     assert candidate.student.kind == "tiny_conv"
+
+
+def test_baby_cry_begins_with_the_published_settings() -> None:
+    space = spaces.recipe_space("baby_cry")
+    for point, head in zip(space.START_POINTS, ("yamnet", "cry"), strict=True):
+        candidate = space.space(FixedTrial(dict(point)))
+        assert candidate.student.arguments == {"width": 8, "depth": 4, "head": head}
+        front_end, schedule = candidate.front_end, candidate.schedule
+        assert (front_end.frames, front_end.mels, front_end.clip_samples) == (96, 64, 15_600)
+        assert (candidate.distillation.temperature, candidate.distillation.alpha) == (1.0, 0.0)
+        assert (schedule.kind, schedule.peak_lr, schedule.batch, schedule.weight_decay) == ("step", 1e-3, 32, 1e-4)
+        assert candidate.data_mix == DataMix(3.0)
+        assert candidate.teacher_filter == TeacherFilter(positive_above=0.30, negative_below=0.05)
 
 
 @given(seed=st.integers(0, 1000))
@@ -115,6 +129,7 @@ def test_front_end_counts_whole_windows() -> None:
         ({"n_fft": 256}, "at least window_samples"),
         ({"low_hz": 9000.0}, "must lie within"),
         ({"clip_seconds": 0.01}, "holds no window"),
+        ({"spectrum_power": 3}, "spectrum_power=3 must be 1"),
     ],
 )
 def test_impossible_front_ends_are_named(changes: dict[str, float], message: str) -> None:

@@ -20,10 +20,13 @@ from export.tflite import Int8Model
 from spaces import recipe_space
 from spaces.board import load_board
 from spaces.candidate import TeacherFilter
+from trainables.corpora.corpus import Corpus
 from trainables.corpora.cry_task import open_cries
 from trainables.metrics import correlation
 from trainables.recipe import Material, Request, recipe
+from trainables.recipes import baby_cry
 from trainables.recipes.baby_cry import class_of_output, cry_probability, filtered, teacher_probability
+from trainables.teachers.cross_fitted import Teacher
 from trainables.teachers.yamnet import CLASSES, PATCH_SAMPLES
 from trainables.trial import Assignment, run_trial
 
@@ -222,3 +225,28 @@ def test_yamnet_teaches_without_a_head(cry_folder: Path, tmp_path: Path) -> None
     np.testing.assert_array_equal(recipe("baby_cry").prepare(request).teacher_logits, found.teacher_logits)
     lines = recipe("baby_cry").summary(found)
     assert "train 8 (24 windows), validation 8 (24 windows), test 8 (24 windows) recordings" in lines[0]
+
+
+def test_a_teacher_that_does_not_know_cries_is_warned_about(cry_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def clueless(spec: str, corpus: Corpus, clip_seconds: float, seed: int) -> Teacher:
+        return Teacher(np.zeros((len(corpus.clips), 2), np.float32), "clueless", "0")
+
+    monkeypatch.setattr(baby_cry, "taught_by", clueless)
+    warnings = recipe("baby_cry").prepare(Request(cry_folder)).warnings
+    assert "teacher: clueless reaches AUC 0.50 on train, under 0.8: it filters badly" in warnings
+
+
+def test_captures_reach_the_training_split(cry_folder: Path, tmp_path: Path) -> None:
+    for take in range(20, 40):
+        for label in ("crying", "other"):
+            (tmp_path / label).mkdir(exist_ok=True)
+            samples = recorded(label == "crying", take)
+            soundfile.write(tmp_path / label / f"{take}.wav", samples, RATE_HZ, subtype="PCM_16")
+    rules = recipe("baby_cry")
+    both, private = (
+        rules.prepare(Request(cry_folder, private=tmp_path, train_on=whose)) for whose in ("both", "private")
+    )
+    # Of twenty captures of a kind fourteen are for training, and of twelve public recordings four.
+    assert both.data["recordings"]["train"] == {"_other_": 18, "baby_cry": 18}
+    assert private.data["recordings"]["train"] == {"_other_": 14, "baby_cry": 14}
+    assert both.data["content_hash"] != private.data["content_hash"]

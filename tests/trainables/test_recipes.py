@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -319,6 +320,13 @@ def test_a_teacher_under_the_baseline_is_warned_about(speech_folder: Path, monke
 def test_the_emotion_recipe_has_no_word(speech_folder: Path) -> None:
     with pytest.raises(ValueError, match="--word: speech_emotion has no word; leave it out"):
         recipe("speech_emotion").prepare(Request(data=speech_folder, word="up"))
+
+
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - {"baby_cry"}))
+@pytest.mark.parametrize("captures", [{"private": Path("home")}, {"train_on": "private"}])
+def test_recipes_without_captures_refuse_them(name: str, captures: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"--private, --train-on: {name} reads no private captures; leave them out"):
+        recipe(name).prepare(Request(**captures))
 
 
 def test_figures_of_the_word_recipe_by_hand(speech_folder: Path) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import final
 
 from spaces.baby_cry import WINDOW_SECONDS
 from trainables.corpora import synthesised_cries
 from trainables.corpora.corpus import Clip, Corpus, Recording, content_hash
+from trainables.corpora.private_captures import TRAIN_ON, joined
 from trainables.corpora.sound_layouts import CRY, read_sounds
-from trainables.corpora.splits import SplitMode, Splitting, split_clips
+from trainables.corpora.splits import SplitMode, Splitting, checked, split_clips
 from trainables.corpora.wakeword_task import check_readable, readable_clips, skipped_doubt, task_doubts
 from trainables.corpora.windows import cut_into_windows
 
@@ -28,34 +30,78 @@ def open_cries(
     task: str | None = None,
     split: SplitMode = "speaker",
     seed: int = 0,
+    private: Path | None = None,
+    train_on: str = "both",
     sample_rate_hz: int = 16_000,
 ) -> Corpus:
     """Windows of recordings of a cry (class 1) and of everything else (class 0), split; nothing is in memory yet.
 
     Without `data_dir`, the corpus of `synthesised_cries`. `label` names the positive class where no label of the data
-    is named like a cry. Numbered folds go around with the seed. What the user must mend is a `ValueError`: a folder,
+    is named like a cry. Numbered folds go around with the seed. Captures in `private` join it, see `private_captures`;
+    their file names stay out of the corpus's facts. What the user must mend is a `ValueError`: a folder,
     manifest, label or task that is not there, over 5 % unreadable files, no possible split.
     """
     folder = synthesised_cries.synthesised_folder(seed) if data_dir is None else data_dir.resolve()
-    recordings, doubts = read_sounds(folder, task)
-    positives = cry_labels(label, recordings)
-    clips, skipped = readable_clips(folder, recordings)
-    check_readable(skipped, len(recordings))
-    labelled = tuple(replace(clip, label=CRY if clip.source_label in positives else OTHER) for clip in clips)
-    splitting = _split(labelled, split, seed)
+    public = _read(folder, label, task)
+    splitting = _split(public.clips, split, seed)
+    name = "synthesised cries" if data_dir is None else f"{folder.name} {', '.join(public.positives)}"
+    doubts = public.doubts + skipped_doubt(public.skipped)
+    if private is not None:
+        captures = _read(private.resolve(), label, None)
+        splitting = with_captures(splitting, captures.clips, train_on)
+        name, doubts = f"{name} and private captures", doubts + _private_doubt(len(captures.skipped))
+    elif train_on != "both":
+        raise ValueError(f"--train-on: {train_on} needs captures; name their folder by --private")
     windows = cut_into_windows(splitting.clips, WINDOW_SECONDS, HOP_SECONDS)
     return Corpus(
-        name="synthesised cries" if data_dir is None else f"{folder.name} {', '.join(positives)}",
+        name=name,
         clips=windows,
         labels=(OTHER, CRY),
         content_hash=content_hash(windows),
         sample_rate_hz=sample_rate_hz,
         split_rule=splitting.rule,
         speaker_disjoint=splitting.speaker_disjoint,
-        synthetic=data_dir is None,
-        skipped=(*skipped, *splitting.dropped),
-        warnings=(*task_doubts(recordings), *doubts, *skipped_doubt(skipped), *splitting.warnings),
+        synthetic=data_dir is None and private is None,
+        skipped=(*public.skipped, *splitting.dropped),
+        warnings=(*doubts, *splitting.warnings),
     )
+
+
+def with_captures(splitting: Splitting, captures: Sequence[Clip], train_on: str) -> Splitting:
+    """The splits with private captures in them.
+
+    An unknown `train_on`, or a split that is left without a class, is a `ValueError`.
+    """
+    if train_on not in TRAIN_ON:
+        raise ValueError(f"--train-on: {train_on!r} is unknown; use {', '.join(TRAIN_ON)}")
+    clips = joined(splitting.clips, captures, train_on)
+    rule = f"{splitting.rule}; private captures by time, training on {train_on}"
+    return checked(replace(splitting, clips=clips, rule=rule, speaker_disjoint=False), (OTHER, CRY))
+
+
+@final
+@dataclass(frozen=True)
+class _Recordings:
+    """The readable clips of one folder, labelled, with the labels that are cries."""
+
+    clips: tuple[Clip, ...]
+    positives: tuple[str, ...]
+    skipped: tuple[tuple[Path, str], ...]
+    doubts: tuple[str, ...]
+
+
+def _read(folder: Path, label: str | None, task: str | None) -> _Recordings:
+    recordings, doubts = read_sounds(folder, task)
+    positives = cry_labels(label, recordings)
+    clips, skipped = readable_clips(folder, recordings)
+    check_readable(skipped, len(recordings))
+    labelled = tuple(replace(clip, label=CRY if clip.source_label in positives else OTHER) for clip in clips)
+    return _Recordings(labelled, positives, skipped, (*task_doubts(recordings), *doubts))
+
+
+def _private_doubt(skipped: int) -> tuple[str, ...]:
+    # Without their names, as all that reaches run.json.
+    return (f"--private: {skipped} files cannot be read and are left out",) if skipped else ()
 
 
 def cry_labels(label: str | None, recordings: Sequence[Recording]) -> tuple[str, ...]:

@@ -48,7 +48,15 @@ class BabyCry(Recipe):
 
     def prepare(self, request: Request) -> Material:
         """Open the corpus, cut it into windows, score each by the teacher."""
-        corpus = open_cries(request.data, request.word, request.task, request.split, request.seed)  # type: ignore[arg-type]
+        corpus = open_cries(
+            request.data,
+            request.word,
+            request.task,
+            request.split,  # type: ignore[arg-type]
+            request.seed,
+            request.private,
+            request.train_on,
+        )
         teacher, warnings = _teacher(request, corpus)
         figures = _figures(corpus, np.arange(len(corpus.clips)), teacher_probability(teacher.logits))
         facts = {

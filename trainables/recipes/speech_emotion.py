@@ -44,6 +44,7 @@ class SpeechEmotion(Recipe):
         """Open the corpus, embed it with the frozen encoder, cross-fit the teacher's head, fit the baseline."""
         if request.word is not None:
             raise ValueError("--word: speech_emotion has no word; leave it out")
+        request.refuse_captures("speech_emotion")
         corpus = open_emotions(request.data, request.task, request.split, request.seed)
         teacher = taught_by(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.seed)
         everyone = np.arange(len(corpus.clips))

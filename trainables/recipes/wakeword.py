@@ -35,6 +35,7 @@ class Wakeword(Recipe):
 
     def prepare(self, request: Request) -> Material:
         """Open the corpus, embed it with the frozen encoder, cross-fit the teacher's head."""
+        request.refuse_captures("wakeword")
         corpus = open_corpus(request.data, request.word, request.task, request.split, request.seed)  # type: ignore[arg-type]
         logits, teacher = _taught(corpus, request)
         data = data_facts(corpus, request.seed) | {"word": corpus.labels[1]}

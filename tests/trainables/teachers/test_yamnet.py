@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,16 @@ def test_paths_that_hold_no_model_are_named(tmp_path: Path) -> None:
     (tmp_path / "broken.tflite").write_bytes(b"no flatbuffer")
     with pytest.raises(ValueError, match=r"cannot be read as \.tflite"):
         open_encoder(f"yamnet:{tmp_path / 'broken.tflite'}")
+
+
+def test_a_saved_model_that_does_not_load_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorflow")
+    (tmp_path / "saved_model.pb").write_bytes(b"no protocol buffer")
+    with pytest.raises(ValueError, match=r"--teacher: yamnet:.* cannot be loaded"):
+        Yamnet(tmp_path)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(ValueError, match=r"needs tensorflow, as a \.tflite does not; install it"):
+        Yamnet(tmp_path)
 
 
 @given(arrays(np.float32, 7, elements=st.floats(-15, 7, width=32)))
