@@ -1,0 +1,57 @@
+"""Students of the wake-word space, each with parameters of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spaces.candidate import Student
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from optuna.trial import BaseTrial
+
+
+def student(trial: BaseTrial) -> Student:
+    """One kind, and the arguments that this kind has."""
+    return _KINDS[trial.suggest_categorical("student", tuple(_KINDS))](trial)
+
+
+def _tiny_conv(trial: BaseTrial) -> Student:
+    return Student(
+        "tiny_conv",
+        {
+            "width": trial.suggest_int("tiny_conv_width", 8, 64, step=8),
+            "depth": trial.suggest_int("tiny_conv_depth", 3, 5),
+            "depthwise": trial.suggest_categorical("tiny_conv_depthwise", (False, True)),
+        },
+    )
+
+
+def _mcu_tiny(trial: BaseTrial) -> Student:
+    return Student(
+        "mcu_tiny",
+        {
+            "width": trial.suggest_int("mcu_tiny_width", 8, 64, step=8),
+            "depth": trial.suggest_int("mcu_tiny_depth", 3, 5),
+            "depthwise": trial.suggest_categorical("mcu_tiny_depthwise", (False, True)),
+        },
+    )
+
+
+def _ds_cnn(trial: BaseTrial) -> Student:
+    return Student(
+        "ds_cnn",
+        {
+            "width": trial.suggest_int("ds_cnn_width", 8, 96, step=8),
+            "depth": trial.suggest_int("ds_cnn_depth", 1, 5),
+            "second_stride": trial.suggest_categorical("ds_cnn_second_stride", (1, 2)),
+        },
+    )
+
+
+_KINDS: dict[str, Callable[[BaseTrial], Student]] = {
+    "tiny_conv": _tiny_conv,
+    "ds_cnn": _ds_cnn,
+    "mcu_tiny": _mcu_tiny,
+}
