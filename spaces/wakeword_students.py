@@ -50,8 +50,32 @@ def _ds_cnn(trial: BaseTrial) -> Student:
     )
 
 
+def _mobilenet_v3(trial: BaseTrial) -> Student:
+    return Student(
+        "mobilenet_v3",
+        {
+            "multiplier": trial.suggest_categorical("mobilenet_v3_multiplier", (0.1, 0.15, 0.2, 0.25, 0.5, 1.0)),
+            "input_stride": trial.suggest_categorical("mobilenet_v3_input_stride", (2, 4)),
+        },
+    )
+
+
+def _resnet18(trial: BaseTrial) -> Student:
+    return Student("resnet18", {"width": trial.suggest_int("resnet18_width", 4, 64, log=True)})
+
+
+def _tcn(trial: BaseTrial) -> Student:
+    return Student(
+        "tcn",
+        {"width": trial.suggest_int("tcn_width", 8, 64, step=8), "depth": trial.suggest_int("tcn_depth", 2, 4)},
+    )
+
+
 _KINDS: dict[str, Callable[[BaseTrial], Student]] = {
     "tiny_conv": _tiny_conv,
     "ds_cnn": _ds_cnn,
     "mcu_tiny": _mcu_tiny,
+    "mobilenet_v3": _mobilenet_v3,
+    "resnet18": _resnet18,
+    "tcn": _tcn,
 }

@@ -145,7 +145,7 @@ def _with_distinct_weights(network: nn.Module) -> nn.Module:
     with torch.no_grad():
         for tensor in [*network.parameters(), *network.buffers()]:
             if tensor.is_floating_point():
-                tensor.uniform_(0.5, 1.5)
+                tensor.add_(torch.rand_like(tensor), alpha=0.1)
     return network
 
 

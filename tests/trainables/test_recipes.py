@@ -34,6 +34,8 @@ from trainables.teachers.cross_fitted import Teacher
 from trainables.trial import Assignment, Task, candidate_of, footprint_of_untrained, run_trial
 
 RECIPES = sorted(spaces.recipes())
+# Outputs of the host's kernels beside TFLM's: in 20 layers single steps add up.
+ROUNDING_STEPS = {"resnet18": 4}
 
 
 def choices(distribution: BaseDistribution) -> tuple[Scalar, ...]:
@@ -57,9 +59,9 @@ def point(name: str, student: str, seed: int = 0) -> dict[str, Scalar]:
     asked = study.ask()
     space = spaces.recipe_space(name)
     known = parameters(space)
-    smallest = {"mels": min, "hop_ms": max, "clip_ms": min, "width": min}
+    smallest = {"mels": min, "hop_ms": max, "clip_ms": min, "width": min, "mobilenet_v3_multiplier": min}
     small = {key: pick(choices(known[key])) for key, pick in smallest.items() if key in known} | {"student": student}
-    Narrowing(small).propose(space, asked)
+    Narrowing(small, {"resnet18_width": (4, 8)}).propose(space, asked)
     return asked.params
 
 
@@ -102,7 +104,8 @@ def check_runs_in_tflm(assignment: Assignment, params: Mapping[str, Scalar], fol
     for clip, expected in zip(ours.quantized(features), ours.codes(features), strict=True):
         micro.set_input(clip[None], 0)
         micro.invoke()
-        assert np.abs(micro.get_output(0)[0].astype(int) - expected).max() <= 1
+        steps = ROUNDING_STEPS.get(candidate.student.kind, 1)
+        assert np.abs(micro.get_output(0)[0].astype(int) - expected).max() <= steps
 
 
 def check_exported_program(assignment: Assignment, params: Mapping[str, Scalar], folder: Path) -> None:
