@@ -133,7 +133,7 @@ def profile(
     alone = "as asked for" if arena and weights else "no other choice"
     choice, rows = _fastest(model, estimate, board, _placements(board, arena, weights), fitted, alone)
     invoke = invoke_interval(rows, board, fitted)
-    decision = decision_interval(invoke, front_end, board) if front_end else invoke
+    decision = decision_interval(invoke, front_end, board, model.is_step) if front_end else invoke
     host_bytes, refused = _on_this_host(model, tflite, refusals(model))
     footprint = Footprint(
         flash_bytes=model.size_bytes,

@@ -1,4 +1,4 @@
-"""Search space of the wake-word recipe: Wav2Vec2 or a speech embedding into small convolutional students."""
+"""Search space of the wake-word recipe: Wav2Vec2 or a speech embedding into students with or without states."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spaces.wakeword_students import student
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-SUMMARY = "wake word: Wav2Vec2 or a speech embedding -> TinyConv, DS-CNN, MobileNetV3, ResNet-18, TCN"
+SUMMARY = "wake word: Wav2Vec2 or a speech embedding -> TinyConv, DS-CNN, MobileNetV3, ResNet-18, TCN, LSTM, GRU"
 OBJECTIVES = (
     Objective("score", "maximize"),
     Objective("decision_ms", "minimize"),

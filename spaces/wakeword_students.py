@@ -71,6 +71,20 @@ def _tcn(trial: BaseTrial) -> Student:
     )
 
 
+def _lstm(trial: BaseTrial) -> Student:
+    return Student(
+        "lstm",
+        {"hidden": trial.suggest_int("lstm_hidden", 8, 64, step=8), "depth": trial.suggest_int("lstm_depth", 1, 2)},
+    )
+
+
+def _gru(trial: BaseTrial) -> Student:
+    return Student(
+        "gru",
+        {"hidden": trial.suggest_int("gru_hidden", 8, 64, step=8), "depth": trial.suggest_int("gru_depth", 1, 2)},
+    )
+
+
 _KINDS: dict[str, Callable[[BaseTrial], Student]] = {
     "tiny_conv": _tiny_conv,
     "ds_cnn": _ds_cnn,
@@ -78,4 +92,6 @@ _KINDS: dict[str, Callable[[BaseTrial], Student]] = {
     "mobilenet_v3": _mobilenet_v3,
     "resnet18": _resnet18,
     "tcn": _tcn,
+    "lstm": _lstm,
+    "gru": _gru,
 }
