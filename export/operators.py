@@ -146,7 +146,7 @@ class Model:
 
     @property
     def is_step(self) -> bool:
-        """Whether it takes states beside its frame, and so one frame at a time."""
+        """Whether it takes states beside its features, and so a clip in steps."""
         return len(self.main.inputs) > 1
 
     @cached_property

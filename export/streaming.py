@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from export.operators import read_model
-from export.tflite import Int8Model, calibrated, converted, host_interpreter, quantized
+from export.tflite import Int8Model, calibrated, converted, fixes_its_batch, host_interpreter, quantized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,8 +39,9 @@ def int8_step(step: nn.Module, inputs: Sequence[tuple[Tensor, ...]]) -> bytes:
     A state's input and output get one range, which holds the extremes of both: so it is fed back as it is.
     """
     float_model = converted(step, tuple(tensor[:1].clone() for tensor in inputs[0]))
-    samples = [tuple(tensor.numpy() for tensor in one) for one in inputs]
-    ranges = calibrated(float_model, samples)
+    # Of the same names, but for whole batches: shapes inside are fixed, and one clip at a time takes half a minute.
+    batched = converted(step, inputs[0])
+    ranges = calibrated(batched, [tuple(tensor.numpy() for tensor in one) for one in inputs])
     for before, after in _state_tensors(float_model):
         low = min(float(ranges[name]["min"].min()) for name in (before, after))
         high = max(float(ranges[name]["max"].max()) for name in (before, after))
@@ -82,18 +84,23 @@ class Int8Stream:
     def __init__(self, model: bytes, batch: int = 64, threads: int = 1) -> None:
         self._interpreter = host_interpreter(model, threads)
         self.states = states_of(model)
-        self._batch = batch
+        self._batch = 1 if fixes_its_batch(model) else batch
         self._inputs = self._interpreter.get_input_details()
         self._outputs = self._interpreter.get_output_details()
         for tensor in self._inputs:
-            self._interpreter.resize_tensor_input(tensor["index"], [batch, *tensor["shape"][1:]])
+            self._interpreter.resize_tensor_input(tensor["index"], [self._batch, *tensor["shape"][1:]])
         self._interpreter.allocate_tensors()
 
     def quantized(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
-        """Features [n, frames, mels] as the int8 codes that the device would feed."""
+        """Features [n, frames, mels] as the int8 codes [n, steps, ...] that the device would feed.
+
+        Where a step takes several frames, the clip's last ones fill the last step.
+        """
         scale, zero = self._inputs[0]["quantization"]
-        codes: NDArray[np.int8] = np.clip(np.round(features / scale) + zero, -128, 127).astype(np.int8)
-        return codes
+        shape = tuple(map(int, self._inputs[0]["shape"][1:]))
+        whole = features[:, features.shape[1] % (math.prod(shape) // features.shape[2]) :]
+        codes: NDArray[np.int8] = np.clip(np.round(whole / scale) + zero, -128, 127).astype(np.int8)
+        return codes.reshape(len(codes), -1, *shape)
 
     def codes(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
         """Raw int8 outputs [n, outputs] at the last frame."""

@@ -116,7 +116,7 @@ class Int8Model:
     def __init__(self, model: bytes, batch: int = 64, threads: int = 1) -> None:
         self._interpreter = host_interpreter(model, threads)
         self._input = self._interpreter.get_input_details()[0]
-        self._batch = 1 if _fixes_its_batch(model) else batch
+        self._batch = 1 if fixes_its_batch(model) else batch
         with _quiet():
             self._interpreter.resize_tensor_input(self._input["index"], [self._batch, *self._input["shape"][1:]])
             self._interpreter.allocate_tensors()
@@ -151,11 +151,11 @@ class Int8Model:
         return result
 
 
-def _fixes_its_batch(model: bytes) -> bool:
-    """Whether the converter wrote the batch of 1 into the shape of a RESHAPE."""
+def fixes_its_batch(model: bytes) -> bool:
+    """Whether the converter wrote the batch of 1 into a shape."""
     from export.operators import read_model
 
-    return any(operator.kind == "RESHAPE" for operator in read_model(model).main.operators)
+    return any(operator.kind in ("RESHAPE", "SLICE") for operator in read_model(model).main.operators)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from spaces.wakeword_students import student
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-SUMMARY = "wake word: Wav2Vec2 or a speech embedding -> TinyConv, DS-CNN, MobileNetV3, ResNet-18, TCN, LSTM, GRU"
+SUMMARY = "wake word: Wav2Vec2 or a speech embedding -> nine kinds of students, from TinyConv to streaming MixedNet"
 OBJECTIVES = (
     Objective("score", "maximize"),
     Objective("decision_ms", "minimize"),

@@ -85,6 +85,17 @@ def _gru(trial: BaseTrial) -> Student:
     )
 
 
+def _mixednet(trial: BaseTrial) -> Student:
+    return Student(
+        "mixednet",
+        {
+            "width": trial.suggest_int("mixednet_width", 8, 64, step=8),
+            "depth": trial.suggest_int("mixednet_depth", 2, 4),
+            "stride": trial.suggest_int("mixednet_stride", 1, 3),
+        },
+    )
+
+
 _KINDS: dict[str, Callable[[BaseTrial], Student]] = {
     "tiny_conv": _tiny_conv,
     "ds_cnn": _ds_cnn,
@@ -94,4 +105,5 @@ _KINDS: dict[str, Callable[[BaseTrial], Student]] = {
     "tcn": _tcn,
     "lstm": _lstm,
     "gru": _gru,
+    "mixednet": _mixednet,
 }

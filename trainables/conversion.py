@@ -28,7 +28,7 @@ def int8_student(student: nn.Module, clips: NDArray[np.float32]) -> bytes:
 def runs_on_device(student: nn.Module, frames: int, mels: int) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """The module that is converted, with inputs to trace it by: a streaming student's step, otherwise the student."""
     if isinstance(student, StreamingStudent):
-        return Step(student), (torch.zeros(1, mels), *student.initial_states(1))
+        return Step(student), (student.frames(torch.zeros(1, frames, mels))[0], *student.initial_states(1))
     return student, (torch.zeros(1, 1, frames, mels),)
 
 

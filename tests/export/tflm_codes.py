@@ -17,7 +17,7 @@ def host_model(model: bytes) -> Int8Model | Int8Stream:
 
 
 def micro_codes(model: bytes, clips: NDArray[np.int8]) -> NDArray[np.int64]:
-    """Outputs [n, outputs] for codes [n, frames, mels, ...]; every clip begins with the states at zero."""
+    """Outputs [n, outputs] for clips as `host_model(model).quantized` codes them; states begin at zero in each."""
     micro = runtime.Interpreter.from_bytes(model)
     step = read_model(model).is_step
     return np.array([_stepped(micro, model, clip) if step else _whole(micro, clip) for clip in clips])

@@ -19,9 +19,13 @@ class StreamingStudent(nn.Module, ABC):
     def initial_states(self, batch: int) -> tuple[Tensor, ...]:
         """Zeros [batch, ...]: what the states are before the first frame."""
 
+    def frames(self, clips: Tensor) -> tuple[Tensor, ...]:
+        """What each step hears of clips [batch, frames, mels], oldest first: by default [batch, mels] each."""
+        return clips.unbind(1)
+
     @abstractmethod
     def step(self, frame: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """A frame [batch, mels] and the states to logits [batch, outputs] and the states after it, in their order."""
+        """What a step hears and the states, to logits [batch, outputs] and the states after it, in their order."""
 
 
 @final
@@ -42,7 +46,7 @@ def stepped(student: StreamingStudent, clips: Tensor) -> tuple[Tensor, list[tupl
     """Logits [batch, outputs] at the last frame of clips [batch, frames, mels], and what went into each step."""
     inputs: list[tuple[Tensor, ...]] = []
     logits, states = torch.empty(0), student.initial_states(len(clips))
-    for frame in clips.unbind(1):
+    for frame in student.frames(clips):
         inputs.append((frame, *states))
         logits, *after = student.step(frame, *states)
         states = tuple(after)
