@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spaces.board import Board
     from spaces.front_end import FrontEnd
 
-PROFILER_VERSION = "6"
+PROFILER_VERSION = "7"
 # Flash that an ESP-IDF application of its own takes beside the model (bootloader, partition table, code).
 APPLICATION_FLASH_BYTES = 1 << 20
 
@@ -133,7 +133,7 @@ def profile(
     alone = "as asked for" if arena and weights else "no other choice"
     choice, rows = _fastest(model, estimate, board, _placements(board, arena, weights), fitted, alone)
     invoke = invoke_interval(rows, board, fitted)
-    decision = decision_interval(invoke, front_end, board) if front_end else invoke
+    decision = decision_interval(invoke, front_end, board, _invokes(model, front_end)) if front_end else invoke
     host_bytes, refused = _on_this_host(model, tflite, refusals(model))
     footprint = Footprint(
         flash_bytes=model.size_bytes,
@@ -149,6 +149,14 @@ def profile(
         profiler_version=PROFILER_VERSION,
     )
     return Profile(footprint, model, estimate, rows, choice, board, tuple(refused))
+
+
+def _invokes(model: Model, front_end: FrontEnd) -> int:
+    """Invokes between two decisions: one, or as many as hear the new frames."""
+    if not model.is_step:
+        return 1
+    frames_per_step = model.main.tensors[model.main.inputs[0]].elements // front_end.mels
+    return math.ceil(front_end.new_frames_per_decision / max(1, frames_per_step))
 
 
 def _on_this_host(model: Model, tflite: bytes, refused: list[str]) -> tuple[int, list[str]]:

@@ -88,6 +88,10 @@ class Interval:
         """With a further part that may be `low` to `high` times its value."""
         return Interval(self.ms + exact_ms, self.low_ms + low * exact_ms, self.high_ms + high * exact_ms)
 
+    def times(self, count: int) -> Interval:
+        """Of `count` runs, whose errors go together."""
+        return Interval(self.ms * count, self.low_ms * count, self.high_ms * count)
+
 
 @final
 @dataclass(frozen=True)
@@ -185,10 +189,10 @@ def feature_cost(front_end: FrontEnd) -> FeatureCost:
     return FeatureCost(FFT_512_CYCLES * scale, 8.0 * front_end.window_samples + 28.0 * bins + 210.0 * front_end.mels)
 
 
-def decision_interval(invoke: Interval, front_end: FrontEnd, board: Board) -> Interval:
-    """Milliseconds of the frames that are new since the last decision plus one Invoke."""
+def decision_interval(invoke: Interval, front_end: FrontEnd, board: Board, invokes: int = 1) -> Interval:
+    """Milliseconds of the frames that are new since the last decision plus `invokes`."""
     cost = feature_cost(front_end)
     per_frame = 1 / board.cpu_mhz / 1000
     frames = front_end.new_frames_per_decision
-    with_fft = invoke.plus(frames * cost.fft_cycles * per_frame, 0.9, 1.1)
+    with_fft = invoke.times(invokes).plus(frames * cost.fft_cycles * per_frame, 0.9, 1.1)
     return with_fft.plus(frames * cost.counted_cycles * per_frame, 0.5, 2.0)

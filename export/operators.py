@@ -144,6 +144,11 @@ class Model:
         """The graph that Invoke runs."""
         return self.graphs[0]
 
+    @property
+    def is_step(self) -> bool:
+        """Whether it takes states beside its features, and so a clip in steps."""
+        return len(self.main.inputs) > 1
+
     @cached_property
     def constant_bytes(self) -> int:
         """Bytes of distinct stored tensors."""

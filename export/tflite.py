@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
 CALIBRATION_CLIPS = 128
 
@@ -30,11 +30,23 @@ def float_tflite(network: nn.Module, input_shape: tuple[int, int, int]) -> bytes
     import torch
 
     channels, frames, mels = input_shape
-    frozen = copy.deepcopy(network).to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     with _quiet():
-        last = litert_torch.to_channel_last_io(frozen, args=[0]).eval()
-        model = litert_torch.convert(last, (torch.zeros(1, frames, mels, channels),))
-        return bytes(model.model_content())
+        last = litert_torch.to_channel_last_io(_frozen(network), args=[0]).eval()
+    return converted(last, (torch.zeros(1, frames, mels, channels),))
+
+
+def converted(network: nn.Module, example: tuple[Tensor, ...]) -> bytes:
+    """A float .tflite of a network with the inputs of `example`, in their order and shapes."""
+    import litert_torch
+
+    with _quiet():
+        return bytes(litert_torch.convert(_frozen(network), example).model_content())
+
+
+def _frozen(network: nn.Module) -> nn.Module:
+    import torch
+
+    return copy.deepcopy(network).to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload, no-any-return]
 
 
 def int8_tflite(float_model: bytes, calibration: NDArray[np.float32]) -> bytes:
@@ -42,10 +54,13 @@ def int8_tflite(float_model: bytes, calibration: NDArray[np.float32]) -> bytes:
 
     Post-training quantization by ai-edge-quantizer: ranges are the extremes that the clips produce.
     """
-    from ai_edge_quantizer import calibrator, quantizer, recipe, recipe_manager
-    from ai_edge_quantizer.utils import qsv_utils
+    return quantized(float_model, calibrated(float_model, [(clip[None],) for clip in calibration]))
 
-    from export.flatbuffer import for_microcontrollers
+
+def calibrated(float_model: bytes, samples: Sequence[tuple[NDArray[np.float32], ...]]) -> dict[str, dict[str, Any]]:
+    """`min` and `max` of every tensor by its name, over samples of all inputs in their order."""
+    from ai_edge_quantizer import calibrator, recipe, recipe_manager
+    from ai_edge_quantizer.utils import qsv_utils
 
     with _quiet():
         rules = recipe_manager.RecipeManager()
@@ -53,18 +68,41 @@ def int8_tflite(float_model: bytes, calibration: NDArray[np.float32]) -> bytes:
         # The library's own calibrate() keeps moving averages of each clip's extremes, which cut off the louder half of
         # the clips and shrink a student's logits by a fifth; true extremes cut off none.
         extremes = calibrator.Calibrator(float_model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
-        name, argument = _signature(float_model)
-        extremes.calibrate({name: [{argument: clip[None]} for clip in calibration]}, rules)
+        name, arguments = _signature(float_model)
+        fed = [dict(zip(arguments, sample, strict=True)) for sample in samples]
+        extremes.calibrate({name: fed}, rules)
+        return dict(extremes.get_model_qsvs())
+
+
+def quantized(float_model: bytes, ranges: dict[str, dict[str, Any]]) -> bytes:
+    """Full INT8 of a float .tflite with these ranges of its tensors."""
+    from ai_edge_quantizer import quantizer, recipe
+
+    from export.flatbuffer import for_microcontrollers
+
+    with _quiet():
         quantize = quantizer.Quantizer(bytearray(float_model), recipe.static_wi8_ai8())
-        result = quantize.quantize(extremes.get_model_qsvs(), enable_progress_bar=False, enable_progress_report=False)
+        result = quantize.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return for_microcontrollers(result.quantized_model)
 
 
-def _signature(model: bytes) -> tuple[str, str]:
+def _signature(model: bytes) -> tuple[str, list[str]]:
     from ai_edge_litert.interpreter import Interpreter
 
     name, tensors = next(iter(Interpreter(model_content=model).get_signature_list().items()))
-    return name, tensors["inputs"][0]
+    return name, sorted(tensors["inputs"], key=lambda argument: int(argument.removeprefix("args_")))
+
+
+def host_interpreter(model: bytes, threads: int = 1) -> Any:
+    """LiteRT on its built-in kernels, nothing allocated."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    with _quiet():
+        return Interpreter(
+            model_content=model,
+            num_threads=threads,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
 
 
 @final
@@ -72,23 +110,17 @@ class Int8Model:
     """A full-INT8 .tflite under LiteRT: float features in, float outputs through the model's own quantization.
 
     Without the XNNPACK delegate, whose rounding moves outputs by up to nine steps: the built-in kernels stay within one
-    step of the TFLM interpreter and are fifteen times as fast.
+    step of the TFLM interpreter and are fifteen times as fast. Clips go through in batches where the model lets them.
     """
 
     def __init__(self, model: bytes, batch: int = 64, threads: int = 1) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
+        self._interpreter = host_interpreter(model, threads)
+        self._input = self._interpreter.get_input_details()[0]
+        self._batch = 1 if fixes_its_batch(model) else batch
         with _quiet():
-            self._interpreter: Any = Interpreter(
-                model_content=model,
-                num_threads=threads,
-                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            )
-            self._input = self._interpreter.get_input_details()[0]
-            self._interpreter.resize_tensor_input(self._input["index"], [batch, *self._input["shape"][1:]])
+            self._interpreter.resize_tensor_input(self._input["index"], [self._batch, *self._input["shape"][1:]])
             self._interpreter.allocate_tensors()
         self._output = self._interpreter.get_output_details()[0]
-        self._batch = batch
         for side, tensor in (("input", self._input), ("output", self._output)):
             if tensor["dtype"] is not np.int8:
                 raise ValueError(f"model: its {side} is {tensor['dtype'].__name__}, but full INT8 needs int8")
@@ -117,6 +149,13 @@ class Int8Model:
         self._interpreter.invoke()
         result: NDArray[np.int8] = self._interpreter.get_tensor(self._output["index"]).reshape(len(codes), -1).copy()
         return result
+
+
+def fixes_its_batch(model: bytes) -> bool:
+    """Whether the converter wrote the batch of 1 into a shape."""
+    from export.operators import read_model
+
+    return any(operator.kind in ("RESHAPE", "SLICE") for operator in read_model(model).main.operators)
 
 
 @contextlib.contextmanager

@@ -253,7 +253,7 @@ def _words(path: Path, name: str, value: object, known: set[str]) -> list[str]:
 
 
 def _space_text(space: RecipeSpace) -> str:
-    rows = [f"  {name:<24}{_domain(distribution)}" for name, distribution in sorted(parameters(space).items())]
+    rows = [f"  {name:<28}{_domain(distribution)}" for name, distribution in sorted(parameters(space).items())]
     return "\n".join(["space:", *rows])
 
 

@@ -17,7 +17,7 @@ class Footprint:
 
     `flash_bytes` is the size of the file, `arena_bytes` the estimate for the ESP32-S3, `host_arena_bytes` what the TFLM
     interpreter of this host allocates, `latency_ms` one Invoke with its interval, `decision_ms` the features that are
-    new since the last decision plus one Invoke.
+    new since the last decision plus one Invoke, or as many as hear those frames where the model goes in steps.
     """
 
     flash_bytes: int

@@ -1,4 +1,4 @@
-"""Search space of the wake-word recipe: Wav2Vec2 or a speech embedding into TinyConv and DS-CNN students."""
+"""Search space of the wake-word recipe: Wav2Vec2 or a speech embedding into students with or without states."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from spaces import knobs
 from spaces.ablation import Setting
 from spaces.budget import Budget
-from spaces.candidate import Candidate, Objective, Scalar, Student
+from spaces.candidate import Candidate, Objective, Scalar
 from spaces.front_end import FrontEnd
+from spaces.wakeword_students import student
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-SUMMARY = "wake word: Wav2Vec2 or a speech embedding -> TinyConv, DS-CNN"
+SUMMARY = "wake word: Wav2Vec2 or a speech embedding -> nine kinds of students, from TinyConv to streaming MixedNet"
 OBJECTIVES = (
     Objective("score", "maximize"),
     Objective("decision_ms", "minimize"),
@@ -72,7 +73,7 @@ def space(trial: BaseTrial) -> Candidate:
     """Front end, student, distillation, schedule and data mix of one wake-word candidate."""
     return Candidate(
         front_end=_front_end(trial),
-        student=_student(trial),
+        student=student(trial),
         distillation=knobs.distillation(trial),
         schedule=knobs.schedule(trial),
         data_mix=knobs.data_mix(trial),
@@ -83,30 +84,3 @@ def _front_end(trial: BaseTrial) -> FrontEnd:
     mels = trial.suggest_categorical("mels", (20, 32, 40))
     hop_ms = trial.suggest_categorical("hop_ms", (10, 16, 20))
     return FrontEnd(mels=mels, hop_samples=16 * hop_ms)
-
-
-def _student(trial: BaseTrial) -> Student:
-    kind = trial.suggest_categorical("student", ("tiny_conv", "ds_cnn"))
-    return _tiny_conv(trial) if kind == "tiny_conv" else _ds_cnn(trial)
-
-
-def _tiny_conv(trial: BaseTrial) -> Student:
-    return Student(
-        "tiny_conv",
-        {
-            "width": trial.suggest_int("tiny_conv_width", 8, 64, step=8),
-            "depth": trial.suggest_int("tiny_conv_depth", 3, 5),
-            "depthwise": trial.suggest_categorical("tiny_conv_depthwise", (False, True)),
-        },
-    )
-
-
-def _ds_cnn(trial: BaseTrial) -> Student:
-    return Student(
-        "ds_cnn",
-        {
-            "width": trial.suggest_int("ds_cnn_width", 8, 96, step=8),
-            "depth": trial.suggest_int("ds_cnn_depth", 1, 5),
-            "second_stride": trial.suggest_categorical("ds_cnn_second_stride", (1, 2)),
-        },
-    )

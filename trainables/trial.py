@@ -20,10 +20,12 @@ from optuna.trial import FixedTrial
 
 from export.footprint import PROFILER_VERSION, footprint_of
 from export.results import write_atomically
-from export.tflite import CALIBRATION_CLIPS, Int8Model, float_tflite, int8_tflite
+from export.streaming import int8_outputs, states_of
+from export.tflite import CALIBRATION_CLIPS
 from spaces import recipe_space
 from spaces.budget import Footprint
 from trainables.cache import cache_folder, content_key
+from trainables.conversion import int8_student, runs_on_device, streaming_difference
 from trainables.distil import Progress, StoppedEarlyError, history_csv, logits_of, teach
 from trainables.recipe import Judgement, Material, recipe
 from trainables.students import build_student
@@ -89,13 +91,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Taught:
-    """A trained student with its files' contents and what it learnt from."""
+    """A trained student with its files' contents and what it learnt from.
+
+    `streaming` is how far its step lies from whole clips, if it has one.
+    """
 
     network: nn.Module
     progress: Progress
     int8: bytes
     judgement: Judgement
     data: TrainingSet
+    streaming: Mapping[str, float]
 
 
 def candidate_of(recipe_name: str, params: Mapping[str, Scalar]) -> Candidate:
@@ -111,8 +117,8 @@ def footprint_of_untrained(assignment: Assignment, params: Mapping[str, Scalar])
     candidate = candidate_of(assignment.recipe, params)
     outputs = recipe(assignment.recipe).outputs(assignment.material, candidate)
     network = _with_distinct_weights(build_student(candidate.student, candidate.front_end, outputs))
-    clips = np.random.default_rng(0).standard_normal((8, candidate.front_end.frames, candidate.front_end.mels, 1))
-    model = int8_tflite(float_tflite(network, _input_shape(candidate)), clips.astype(np.float32))
+    clips = np.random.default_rng(0).standard_normal((8, candidate.front_end.frames, candidate.front_end.mels))
+    model = int8_student(network, clips.astype(np.float32))
     footprint = footprint_of(model, assignment.board, candidate.front_end, assignment.calibration)
     keep_footprint(assignment, params, footprint)
     return footprint
@@ -146,7 +152,7 @@ def _with_distinct_weights(network: nn.Module) -> nn.Module:
     with torch.no_grad():
         for tensor in [*network.parameters(), *network.buffers()]:
             if tensor.is_floating_point():
-                tensor.uniform_(0.5, 1.5)
+                tensor.add_(torch.rand_like(tensor), alpha=0.1)
     return network
 
 
@@ -232,20 +238,17 @@ def _taught(
     calibration = np.random.default_rng(assignment.seed).choice(
         data.rows, min(CALIBRATION_CLIPS, len(data.rows)), replace=False
     )
-    model = int8_tflite(float_tflite(network, _input_shape(candidate)), data.features[calibration][..., None])
+    model = int8_student(network, data.features[calibration])
     judged = np.ascontiguousarray(data.features[rules.judged_rows(material)])
-    judgement = rules.judge(material, Int8Model(model).outputs(judged), logits_of(network, judged))
-    return Taught(network, progress, model, judgement, data)
+    int8, float32 = int8_outputs(model, judged), logits_of(network, judged)
+    streaming = streaming_difference(network, judged, float32, int8)
+    return Taught(network, progress, model, rules.judge(material, int8, float32), data, streaming)
 
 
 def _identity(assignment: Assignment, candidate: Candidate) -> str:
     # A folder may hold the checkpoint of another candidate, whose number was given anew.
     facts = [part.get("content_hash") for part in (assignment.material.data, assignment.material.teacher)]
     return content_key("checkpoint", candidate, assignment.seed, assignment.epochs, facts)
-
-
-def _input_shape(candidate: Candidate) -> tuple[int, int, int]:
-    return 1, candidate.front_end.frames, candidate.front_end.mels
 
 
 def _metrics(
@@ -264,6 +267,7 @@ def _metrics(
         "score_float": judgement.score_float,
         "validation": dict(judgement.validation),
         "test": dict(judgement.test),
+        "streaming": dict(taught.streaming),
         "footprint": footprint.as_dict(),
         "parameters": sum(weight.numel() for weight in taught.network.parameters()),
         "best_epoch": taught.progress.best_epoch,
@@ -305,10 +309,19 @@ def _write(
     write_atomically(folder / "student.int8.tflite", taught.int8)
     _write_exported(folder / "student.pt2", taught.network, candidate)
     write_atomically(folder / "student.json", json.dumps(_student(assignment, candidate, taught), indent=2))
-    write_atomically(folder / "evaluation.json", json.dumps(taught.judgement.rows))
+    write_atomically(folder / "evaluation.json", json.dumps([*taught.judgement.rows, *_streaming_rows(taught)]))
     write_atomically(folder / "history.csv", history_csv(taught.progress.history))
     # Last, because a folder with metrics.json counts as finished.
     write_atomically(folder / "metrics.json", json.dumps(metrics, indent=2))
+
+
+def _streaming_rows(taught: Taught) -> list[dict[str, Any]]:
+    if not taught.streaming:
+        return []
+    columns = list(taught.streaming)
+    values = [round(taught.streaming[name], 6) for name in columns]
+    title = "Logits frame by frame, less the float student's of whole clips"
+    return [{"type": "table", "title": title, "columns": columns, "rows": [values]}]
 
 
 def _student(assignment: Assignment, candidate: Candidate, taught: Taught) -> dict[str, Any]:
@@ -321,7 +334,7 @@ def _student(assignment: Assignment, candidate: Candidate, taught: Taught) -> di
         "labels": list(assignment.material.corpus.labels),
         # The device sums the softmax over the outputs of each label; null: they are one and the same.
         "class_of_output": None if classes is None else classes.tolist(),
-        "states": [],
+        "states": [asdict(state) for state in states_of(taught.int8)],
         "decision": dict(taught.judgement.decision),
     }
 
@@ -329,7 +342,7 @@ def _student(assignment: Assignment, candidate: Candidate, taught: Taught) -> di
 def _write_exported(path: Path, network: nn.Module, candidate: Candidate) -> None:
     network = network.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     logging.getLogger("torch.export").setLevel(logging.ERROR)
-    program = torch.export.export(network, (torch.zeros(1, *_input_shape(candidate)),))
+    program = torch.export.export(*runs_on_device(network, candidate.front_end.frames, candidate.front_end.mels))
     partial = path.with_name(f"student.{os.getpid()}.tmp.pt2")
     torch.export.save(program, partial)
     partial.replace(path)

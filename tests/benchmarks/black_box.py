@@ -33,7 +33,7 @@ KINDS: dict[str, dict[str, tuple[Scalar, ...]]] = {
     "ds_cnn": {"width": tuple(range(8, 97, 8)), "depth": (1, 2, 3, 4, 5), "second_stride": (1, 2)},
 }
 ARCHITECTURE = ("mels", "hop_ms", "student", *(f"{kind}_{name}" for kind, names in KINDS.items() for name in names))
-_FRONT_ENDS: dict[str, tuple[Scalar, ...]] = {"mels": MELS, "hop_ms": HOPS_MS}
+IN_TABLE: dict[str, tuple[Scalar, ...]] = {"mels": MELS, "hop_ms": HOPS_MS, "student": tuple(KINDS)}
 
 Values = tuple[float, float, float]
 
@@ -69,7 +69,7 @@ SEED_NOISE = 0.005
 
 @final
 class BlackBox:
-    """The wake-word space over the front ends of the table; in place of training, a function.
+    """The wake-word space over the front ends and students of the table; in place of training, a function.
 
     The score is synthetic: it says which search finds more, and nothing about any student.
     """
@@ -84,7 +84,7 @@ class BlackBox:
     ABLATION: Sequence[Setting] = ()
 
     def space(self, trial: BaseTrial) -> Candidate:
-        """The recipe's own proposal, but only front ends that are in the table."""
+        """The recipe's own proposal, but only front ends and students that are in the table."""
         return wakeword.space(cast("BaseTrial", _TrialOverTable(trial)))
 
 
@@ -94,7 +94,7 @@ class _TrialOverTable:
         self._trial = trial
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._trial.suggest_categorical(name, _FRONT_ENDS.get(name, choices))
+        return self._trial.suggest_categorical(name, IN_TABLE.get(name, choices))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._trial, name)

@@ -20,7 +20,9 @@ from spaces.budget import Budget
 from spaces.candidate import Candidate
 from spaces.narrowed import parameters
 from tests.benchmarks.black_box import (
+    ARCHITECTURE,
     HOPS_MS,
+    IN_TABLE,
     MELS,
     BlackBox,
     architecture_of,
@@ -56,10 +58,11 @@ def random_draws(count: int) -> list[dict[str, Any]]:
 DRAWS = random_draws(2000)
 
 
-def test_the_space_is_the_recipes_but_for_its_front_ends() -> None:
+def test_the_space_is_the_recipes_over_the_front_ends_and_students_of_the_table() -> None:
     ours, recipes = parameters(BOX), parameters(recipe_space("wakeword"))
-    narrowed = {"mels": CategoricalDistribution(MELS), "hop_ms": CategoricalDistribution(HOPS_MS)}
-    assert ours == {**recipes, **narrowed}
+    learning = {name: recipes[name] for name in ("temperature", "alpha", "schedule", "peak_lr", "neg_per_pos")}
+    students = {name: recipes[name] for name in ARCHITECTURE if name not in IN_TABLE}
+    assert ours == {**learning, **students, **{name: CategoricalDistribution(IN_TABLE[name]) for name in IN_TABLE}}
     assert isinstance(BOX.space(optuna.trial.FixedTrial(START)), Candidate)
 
 

@@ -13,7 +13,6 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-import spaces
 from export.results import Results
 from search.deaths import Deaths
 from search.optuna_tasks import Listener, OptunaTasks
@@ -22,9 +21,10 @@ from search.study import counted, open_study, outcome
 from spaces.budget import Budget, Footprint
 from spaces.candidate import Scalar
 from spaces.narrowed import Narrowing
+from tests.benchmarks.black_box import BlackBox
 from trainables.ray_trainable import REPORT, TASKS
 
-SPACE = spaces.recipe_space("wakeword")
+SPACE = BlackBox()
 BUDGET = Budget(flash_bytes=1e9, arena_bytes=50_000, latency_ms=1e9)
 
 

@@ -24,11 +24,13 @@ from search.side_car import Views
 from search.sweep import main, parameter
 from search.views import recorded
 from spaces import recipe_space
+from spaces.narrowed import parameters
 from tests.export.results_folder import ResultsFolder
 from tests.search.wandb_files import OfflineRun, finished_run
 from tests.search.wandb_stand_in import API_KEY, StandIn, stand_in
 
 ROOT = Path(__file__).parent.parent.parent
+KINDS = list(parameters(recipe_space("wakeword"))["student"].choices)  # type: ignore[attr-defined]
 VOCABULARY = {
     ("value",),
     ("values",),
@@ -72,7 +74,7 @@ def test_every_parameter_of_the_space_is_there(tmp_path: Path) -> None:
     assert parameters["ds_cnn_width"] == {"values": list(range(8, 97, 8))}
     assert parameters["ds_cnn_depth"] == {"distribution": "int_uniform", "min": 1, "max": 5}
     assert parameters["tiny_conv_depthwise"] == {"values": [False, True]}
-    assert parameters["student"] == {"values": ["tiny_conv", "ds_cnn"]}
+    assert parameters["student"] == {"values": KINDS}
     assert set(recipe_space("wakeword").START_POINTS[0]) <= set(parameters)
 
 
@@ -99,16 +101,15 @@ def test_narrowing_fixes_narrows_and_drops_what_is_out_of_reach(tmp_path: Path) 
 
 def test_whatever_is_drawn_is_accepted_as_one_point(tmp_path: Path) -> None:
     parameters = written(tmp_path / "sweep.yaml")["parameters"]
-    path, kinds = tmp_path / "point.json", set()
-    for seed in range(25):
+    path, drawn_kinds = tmp_path / "point.json", set()
+    for seed in range(80):
         dice = random.Random(seed)
         path.write_text(json.dumps({name: drawn(told, dice) for name, told in parameters.items()}))
         point = taken("wakeword", read_params("wakeword", path))
-        kinds.add(point["student"])
-        other = {"tiny_conv": "ds_cnn", "ds_cnn": "tiny_conv"}[str(point["student"])]
-        assert not [name for name in point if name.startswith(other)]
-        assert {name for name in parameters if not name.startswith(other)} == set(point)
-    assert kinds == {"tiny_conv", "ds_cnn"}
+        drawn_kinds.add(point["student"])
+        others = tuple(f"{kind}_" for kind in KINDS if kind != point["student"])
+        assert {name for name in parameters if not name.startswith(others)} == set(point)
+    assert drawn_kinds == set(KINDS)
 
 
 @st.composite

@@ -103,7 +103,7 @@ def test_start_points_are_moved_into_a_narrowing() -> None:
         (["temperature"], [], "'temperature' must be name=value"),
         (["temperature=99"], [], "temperature=99 lies outside 1-8"),
         (["temperature=warm"], [], "temperature='warm' must be a number"),
-        (["student=lstm"], [], "student=lstm is none of tiny_conv, ds_cnn"),
+        (["student=mlp"], [], "student=mlp is none of tiny_conv, ds_cnn, mcu_tiny"),
         (["ds_cnn_width=17"], [], "ds_cnn_width=17 lies outside 8-96 in steps of 8"),
         ([], ["student=a:b"], "student is a choice, not a range"),
         ([], ["peak_lr=1e-3"], "must be name=low:high"),

@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from spaces.front_end import FrontEnd
 
 
+SHARED = {"layers", "streaming", "recurrent"}
+
+
 def kinds() -> list[str]:
     """Names that `Student.kind` may take."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "layers")
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in SHARED)
 
 
 def build_student(student: Student, front_end: FrontEnd, outputs: int) -> nn.Module:

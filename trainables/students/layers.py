@@ -58,3 +58,12 @@ class GlobalPool(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """[batch, channels, height, width] to [batch, channels]."""
         return torch.flatten(functional.avg_pool2d(maps, (maps.shape[2], maps.shape[3])), 1)
+
+
+@final
+class Halve(nn.Module):
+    """Maximum of 3x3 with stride 2 and padding 1; behind a ReLU zeros pad as well as minus infinity would."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """[batch, channels, height, width], none negative, to half the height and width, rounded up."""
+        return functional.max_pool2d(functional.pad(maps, (1, 1, 1, 1)), 3, 2)

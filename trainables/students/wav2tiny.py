@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 
-from trainables.students.layers import conv_block
+from trainables.students.layers import Halve, conv_block
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,15 +58,6 @@ def pooled_linear(pool: str, width: int, mels: int, outputs: int) -> nn.Sequenti
     if pool == "gram":
         return nn.Sequential(FrameAndGram(width, rows, outputs), Mean())
     raise ValueError(f"pool: {pool!r} is unknown; there are {', '.join(POOLS)}")
-
-
-@final
-class Halve(nn.Module):
-    """Maximum of 3x3 with stride 2 and padding 1; behind a ReLU zeros pad as well as minus infinity would."""
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """[batch, channels, height, width], none negative, to half the height and width, rounded up."""
-        return functional.max_pool2d(functional.pad(maps, (1, 1, 1, 1)), 3, 2)
 
 
 @final

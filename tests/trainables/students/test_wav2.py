@@ -14,7 +14,8 @@ from export.tflite import Int8Model, float_tflite, int8_tflite
 from spaces.candidate import Student
 from spaces.front_end import FrontEnd
 from trainables.students import build_student
-from trainables.students.wav2tiny import HOP, N_FFT, POOLS, FrameAndGram, Gated, Halve, Published, pooled_linear, trunk
+from trainables.students.layers import Halve
+from trainables.students.wav2tiny import HOP, N_FFT, POOLS, FrameAndGram, Gated, Published, pooled_linear, trunk
 
 PUBLISHED_FRONT_END = FrontEnd(clip_seconds=2.0, hop_samples=256, mels=26)
 SMALL = FrontEnd(clip_seconds=0.5, hop_samples=320, mels=10)

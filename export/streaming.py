@@ -1,0 +1,131 @@
+"""Networks that hear one frame at a time: a full-INT8 .tflite of one step, its states as inputs and outputs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from export.operators import read_model
+from export.tflite import Int8Model, calibrated, converted, fixes_its_batch, host_interpreter, quantized
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+
+@final
+@dataclass(frozen=True)
+class State:
+    """A state of the model: output `position` of one Invoke is input `position` of the next, unchanged.
+
+    Both have this scale and zero point; before the first frame every element is the zero point.
+    """
+
+    name: str
+    position: int
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+
+
+def int8_step(step: nn.Module, inputs: Sequence[tuple[Tensor, ...]]) -> bytes:
+    """Full INT8 of a module from (frame, *states) to (logits, *states), calibrated on `inputs`, batches of steps.
+
+    A state's input and output get one range, which holds the extremes of both: so it is fed back as it is.
+    """
+    float_model = converted(step, tuple(tensor[:1].clone() for tensor in inputs[0]))
+    # Of the same names, but for whole batches: shapes inside are fixed, and one clip at a time takes half a minute.
+    batched = converted(step, inputs[0])
+    ranges = calibrated(batched, [tuple(tensor.numpy() for tensor in one) for one in inputs])
+    for before, after in _state_tensors(float_model):
+        low = min(float(ranges[name]["min"].min()) for name in (before, after))
+        high = max(float(ranges[name]["max"].max()) for name in (before, after))
+        for name in (before, after):
+            ranges[name] |= {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
+    model = quantized(float_model, ranges)
+    states_of(model)
+    return model
+
+
+def _state_tensors(model: bytes) -> list[tuple[str, str]]:
+    interpreter = host_interpreter(model)
+    sides = (interpreter.get_input_details(), interpreter.get_output_details())
+    return [(before["name"], after["name"]) for before, after in zip(*sides, strict=True)][1:]
+
+
+def states_of(model: bytes) -> tuple[State, ...]:
+    """The states of a model, none for one that hears whole clips.
+
+    A state that cannot be fed back as it is, because its input and output differ in shape or quantization, is a
+    `ValueError`.
+    """
+    interpreter = host_interpreter(model)
+    sides = (interpreter.get_input_details()[1:], interpreter.get_output_details()[1:])
+    return tuple(_state(position, *pair) for position, pair in enumerate(zip(*sides, strict=True), start=1))
+
+
+def _state(position: int, before: dict[str, Any], after: dict[str, Any]) -> State:
+    facts = [(tuple(map(int, t["shape"])), t["dtype"].__name__, *t["quantization"]) for t in (before, after)]
+    if facts[0] != facts[1] or facts[0][1] != "int8":
+        raise ValueError(f"model: state {position} comes out as {facts[1]} and goes in as {facts[0]}: both must be one")
+    shape, _, scale, zero_point = facts[0]
+    return State(f"state_{position}", position, shape, float(scale), int(zero_point))
+
+
+@final
+class Int8Stream:
+    """A full-INT8 step under LiteRT, taken through every frame of a clip; its outputs are those at the last frame."""
+
+    def __init__(self, model: bytes, batch: int = 64, threads: int = 1) -> None:
+        self._interpreter = host_interpreter(model, threads)
+        self.states = states_of(model)
+        self._batch = 1 if fixes_its_batch(model) else batch
+        self._inputs = self._interpreter.get_input_details()
+        self._outputs = self._interpreter.get_output_details()
+        for tensor in self._inputs:
+            self._interpreter.resize_tensor_input(tensor["index"], [self._batch, *tensor["shape"][1:]])
+        self._interpreter.allocate_tensors()
+
+    def quantized(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
+        """Features [n, frames, mels] as the int8 codes [n, steps, ...] that the device would feed.
+
+        Where a step takes several frames, the clip's last ones fill the last step.
+        """
+        scale, zero = self._inputs[0]["quantization"]
+        shape = tuple(map(int, self._inputs[0]["shape"][1:]))
+        whole = features[:, features.shape[1] % (math.prod(shape) // features.shape[2]) :]
+        codes: NDArray[np.int8] = np.clip(np.round(whole / scale) + zero, -128, 127).astype(np.int8)
+        return codes.reshape(len(codes), -1, *shape)
+
+    def codes(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
+        """Raw int8 outputs [n, outputs] at the last frame."""
+        codes = self.quantized(features)
+        padded = np.concatenate([codes, np.zeros((-len(codes) % self._batch, *codes.shape[1:]), np.int8)])
+        outputs = [self._walk(padded[at : at + self._batch]) for at in range(0, len(padded), self._batch)]
+        return np.concatenate(outputs)[: len(codes)]
+
+    def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Dequantized outputs [n, outputs] at the last frame."""
+        scale, zero = self._outputs[0]["quantization"]
+        values: NDArray[np.float32] = (self.codes(features).astype(np.float32) - zero) * np.float32(scale)
+        return values
+
+    def _walk(self, clips: NDArray[np.int8]) -> NDArray[np.int8]:
+        found = [np.full((self._batch, *state.shape[1:]), state.zero_point, np.int8) for state in self.states]
+        logits = np.zeros(0, np.int8)
+        for frame in clips.swapaxes(0, 1):
+            for tensor, values in zip(self._inputs, (frame, *found), strict=True):
+                self._interpreter.set_tensor(tensor["index"], values)
+            self._interpreter.invoke()
+            logits, *found = (self._interpreter.get_tensor(tensor["index"]) for tensor in self._outputs)
+        return logits
+
+
+def int8_outputs(model: bytes, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Outputs [n, outputs] of a full-INT8 model for features [n, frames, mels], whole or frame by frame as it hears."""
+    return Int8Stream(model).outputs(features) if read_model(model).is_step else Int8Model(model).outputs(features)

@@ -1,0 +1,47 @@
+"""Recurrent students: published counts, and steps that end where the whole sequence does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from spaces.candidate import Student
+from spaces.front_end import FrontEnd
+from trainables.students import build_student
+from trainables.students.streaming import StreamingStudent, stepped
+
+
+def count(*networks: nn.Module) -> int:
+    return sum(weight.numel() for network in networks for weight in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("kind", "layers", "published"),
+    [
+        ("lstm", nn.LSTM(64, 128, 2, bidirectional=True), 594_434),
+        ("gru", nn.GRU(64, 128, 2, bidirectional=True), 445_954),
+    ],
+)
+def test_the_published_counts_are_of_these_layers_in_both_directions(
+    kind: str, layers: nn.Module, published: int
+) -> None:
+    assert count(layers, nn.Linear(2 * 128, 2)) == published
+    gates, inputs = {"lstm": 4, "gru": 3}[kind], 64
+    one_way = sum(gates * 128 * (into + 128 + 2) for into in (inputs, 128)) + 128 * 2 + 2
+    ours = build_student(Student(kind, {"hidden": 128, "depth": 2}), FrontEnd(mels=inputs), 2)
+    assert count(ours) == one_way
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@given(hidden=st.integers(1, 12), depth=st.integers(1, 3), mels=st.integers(4, 12), frames=st.integers(1, 20))
+@settings(max_examples=20, deadline=None)
+def test_steps_end_where_torchs_sequence_does(kind: str, hidden: int, depth: int, mels: int, frames: int) -> None:
+    student = build_student(Student(kind, {"hidden": hidden, "depth": depth}), FrontEnd(mels=mels), 3).eval()
+    assert isinstance(student, StreamingStudent)
+    clips = torch.randn(4, frames, mels)
+    logits, inputs = stepped(student, clips)
+    torch.testing.assert_close(logits, student(clips.unsqueeze(1)), rtol=1e-4, atol=1e-5)
+    assert [len(one) for one in inputs] == [1 + len(student.initial_states(4))] * frames

@@ -1,0 +1,53 @@
+"""Students as full-INT8 .tflite, whole or as one step."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from export.streaming import int8_step
+from export.tflite import float_tflite, int8_tflite
+from trainables.students.streaming import Step, StreamingStudent, stepped
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+
+def int8_student(student: nn.Module, clips: NDArray[np.float32]) -> bytes:
+    """Full INT8, calibrated on clips [n, frames, mels]; a streaming student becomes one step, calibrated on all."""
+    if not isinstance(student, StreamingStudent):
+        return int8_tflite(float_tflite(student, (1, *clips.shape[1:])), clips[..., None])
+    _, inputs = stepped(copy.deepcopy(student).cpu().eval(), torch.from_numpy(np.array(clips)))
+    return int8_step(Step(student), inputs)
+
+
+def runs_on_device(student: nn.Module, frames: int, mels: int) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """The module that is converted, with inputs to trace it by: a streaming student's step, otherwise the student."""
+    if isinstance(student, StreamingStudent):
+        return Step(student), (student.frames(torch.zeros(1, frames, mels))[0], *student.initial_states(1))
+    return student, (torch.zeros(1, 1, frames, mels),)
+
+
+def streaming_difference(
+    student: nn.Module,
+    features: NDArray[np.float32],
+    float32: NDArray[np.float32],
+    int8: NDArray[np.float32],
+) -> dict[str, float]:
+    """How far logits at the last frame lie from `float32`, those of whole clips [n, frames, mels]; {} where none steps.
+
+    The largest difference of the float step, and the largest and the mean one of the INT8 step.
+    """
+    if not isinstance(student, StreamingStudent):
+        return {}
+    logits, _ = stepped(student.eval(), torch.from_numpy(np.array(features)))
+    return {
+        "float_largest": float(np.abs(logits.numpy() - float32).max()),
+        "int8_largest": float(np.abs(int8 - float32).max()),
+        "int8_mean": float(np.abs(int8 - float32).mean()),
+        "logit_range": float(np.ptp(float32)),
+    }
