@@ -98,10 +98,9 @@ def _tflite(path: Path) -> Callable[[NDArray[np.float32]], Outputs]:
 
 
 def _saved_model(path: Path) -> Callable[[NDArray[np.float32]], Outputs]:
-    try:
-        import tensorflow
-    except ImportError as error:
-        raise ValueError(f"--teacher: yamnet:{path} needs tensorflow, as a .tflite does not; install it") from error
+    # Seconds of imports that a .tflite does not need.
+    import tensorflow
+
     try:
         model = tensorflow.saved_model.load(str(path))
     except (OSError, ValueError, tensorflow.errors.OpError) as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ def energies(audio: np.ndarray, width: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Waveform in; scores [1, 521], embeddings [1, 1024] and a spectrogram out, as the published model has them."""
-    tensorflow: Any = pytest.importorskip("tensorflow")
+    tensorflow: Any = importlib.import_module("tensorflow")
 
     class Model(tensorflow.Module):  # type: ignore[misc]
         @tensorflow.function(input_signature=[tensorflow.TensorSpec([None], tensorflow.float32)])  # type: ignore[untyped-decorator]
@@ -68,7 +68,7 @@ def test_longer_audio_is_heard_in_half_overlapping_patches(saved_model: Path) ->
 
 
 def test_a_model_with_other_outputs_is_refused(tmp_path: Path) -> None:
-    tensorflow: Any = pytest.importorskip("tensorflow")
+    tensorflow: Any = importlib.import_module("tensorflow")
 
     class Model(tensorflow.Module):  # type: ignore[misc]
         @tensorflow.function(input_signature=[tensorflow.TensorSpec([None], tensorflow.float32)])  # type: ignore[untyped-decorator]
@@ -90,13 +90,9 @@ def test_paths_that_hold_no_model_are_named(tmp_path: Path) -> None:
         open_encoder(f"yamnet:{tmp_path / 'broken.tflite'}")
 
 
-def test_a_saved_model_that_does_not_load_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("tensorflow")
+def test_a_saved_model_that_does_not_load_is_named(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"no protocol buffer")
     with pytest.raises(ValueError, match=r"--teacher: yamnet:.* cannot be loaded"):
-        Yamnet(tmp_path)
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(ValueError, match=r"needs tensorflow, as a \.tflite does not; install it"):
         Yamnet(tmp_path)
 
 
