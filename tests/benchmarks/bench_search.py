@@ -139,12 +139,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     narrow = outcomes_of(AT_THE_NARROWEST, walls, seeds, trials)
     rough = outcomes_of(ROUGH, walls, seeds, trials, ROUGHNESS)
     times = milliseconds_by_trials(quick=asked.quick)
+    if asked.output:
+        every = {**outcomes, "narrowest": narrow, "rough": rough}
+        write_atomically(asked.output, json.dumps(_plain(every, times), indent=1))
     print_all(outcomes, narrow, rough, times, OURS)
     print(f"\n{time.perf_counter() - started:.0f} s in all")
-    if asked.output:
-        write_atomically(
-            asked.output, json.dumps(_plain({**outcomes, "narrowest": narrow, "rough": rough}, times), indent=1)
-        )
 
 
 def _parser() -> argparse.ArgumentParser:

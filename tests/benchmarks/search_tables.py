@@ -125,14 +125,12 @@ def _named(name: str, by_wall: Mapping[str, Sequence[Outcome]]) -> str:
 
 
 def _ratios(outcomes: Outcomes, ours: Mapping[str, Sequence[Outcome]], figure: Figure, us: str) -> str:
-    rows = [
-        [
-            name,
-            *(with_interval(ratio_interval(_of(figure, ours[wall]), _of(figure, by_wall[wall])), 2) for wall in ours),
-        ]
-        for name, by_wall in outcomes.items()
-        if name != us
-    ]
+    def shown(by_wall: Mapping[str, Sequence[Outcome]], wall: str) -> str:
+        if wall not in by_wall:
+            return ""
+        return with_interval(ratio_interval(_of(figure, ours[wall]), _of(figure, by_wall[wall])), 2)
+
+    rows = [[name, *(shown(by_wall, wall) for wall in ours)] for name, by_wall in outcomes.items() if name != us]
     return markdown(["", *(f"{wall} fits" for wall in ours)], rows)
 
 
