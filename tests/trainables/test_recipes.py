@@ -51,7 +51,13 @@ def students(name: str) -> list[str]:
     return [str(choice) for choice in choices(parameters(spaces.recipe_space(name))["student"])]
 
 
-CASES = [(name, student) for name in RECIPES for student in students(name)]
+# Over 20 s: a hundred operators, or two conversions of many.
+SLOW = {"mobilenet_v3", "mixednet"}
+CASES = [
+    pytest.param(name, student, marks=[pytest.mark.slow] if student in SLOW else [])
+    for name in RECIPES
+    for student in students(name)
+]
 
 
 def material_of(name: str, speech_folder: Path) -> Material:
