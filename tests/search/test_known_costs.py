@@ -132,14 +132,20 @@ def test_costs_are_learnt_from_refused_points_too() -> None:
 
 
 @pytest.mark.parametrize("budget", [wall_of(0.4).budget, Budget(), Budget(latency_ms=20.0)], ids=str)
-def test_scores_rise_whatever_ceilings_there_are(budget: Budget) -> None:
-    study, scores = study_of(budget), []
+def scores_of(budget: Budget, seed: int) -> list[float]:
+    study, scores = study_of(budget, seed=seed), []
     for _ in range(40):
         trial = asked(study)
         values = values_of(trial.params, 0)
         study.tell(trial, values)
         scores.append(values[0] if budget.fits(footprint_of_params(trial.params)) else 0.0)
-    assert np.mean(scores[-15:]) > np.mean(scores[:15]) + 0.1
+    return scores
+
+
+@pytest.mark.parametrize("budget", [wall_of(0.4).budget, Budget(), Budget(latency_ms=20.0)], ids=str)
+def test_scores_rise_whatever_ceilings_there_are(budget: Budget) -> None:
+    scores = np.array([scores_of(budget, seed) for seed in range(5)])
+    assert scores[:, -15:].mean() > scores[:, :8].mean() + 0.15
 
 
 def test_one_architecture_alone_is_searched_for_how_to_train_it() -> None:
