@@ -122,8 +122,8 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
     data.add_argument(
         "--teacher",
         default="speech_embedding",
-        help="speech_embedding, wav2vec2:NAME_OR_FOLDER, yamnet:FILE_OR_FOLDER, or mean(A, B), confident(A, B) "
-        "(default: %(default)s)",
+        help="speech_embedding; wav2vec2:, hubert:, wavlm: or whisper:NAME_OR_FOLDER; yamnet:FILE_OR_FOLDER; or "
+        "mean(A, B), confident(A, B) (default: %(default)s)",
     )
     hardware = parser.add_argument_group("hardware")
     hardware.add_argument(

@@ -243,10 +243,8 @@ class KnownCostSampler(BaseSampler):
     def _costs_of(self, proposals: Proposals) -> tuple[Floats, Floats]:
         """Costs [n, 2] as fractions of their ceilings, and what fitting with that probability is worth [n]."""
         if len(self._costs) < FEWEST_COSTS:
-            mean, fits = (
-                np.full((len(proposals.params), self._costs.columns), math.log(0.5)),
-                np.ones(len(proposals.params)),
-            )
+            mean = np.full((len(proposals.params), self._costs.columns), math.log(0.5))
+            fits = np.ones(len(mean))
         else:
             mean, deviation = self._cost_surface.at(proposals.encoded)
             fits = ndtr(-mean[:, 2:] / (deviation[:, 2:] + 1e-3)).prod(axis=1)

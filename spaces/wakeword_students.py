@@ -17,26 +17,19 @@ def student(trial: BaseTrial) -> Student:
     return _KINDS[trial.suggest_categorical("student", tuple(_KINDS))](trial)
 
 
-def _tiny_conv(trial: BaseTrial) -> Student:
+def _tiny_conv(trial: BaseTrial, kind: str = "tiny_conv") -> Student:
     return Student(
-        "tiny_conv",
+        kind,
         {
-            "width": trial.suggest_int("tiny_conv_width", 8, 64, step=8),
-            "depth": trial.suggest_int("tiny_conv_depth", 3, 5),
-            "depthwise": trial.suggest_categorical("tiny_conv_depthwise", (False, True)),
+            "width": trial.suggest_int(f"{kind}_width", 8, 64, step=8),
+            "depth": trial.suggest_int(f"{kind}_depth", 3, 5),
+            "depthwise": trial.suggest_categorical(f"{kind}_depthwise", (False, True)),
         },
     )
 
 
 def _mcu_tiny(trial: BaseTrial) -> Student:
-    return Student(
-        "mcu_tiny",
-        {
-            "width": trial.suggest_int("mcu_tiny_width", 8, 64, step=8),
-            "depth": trial.suggest_int("mcu_tiny_depth", 3, 5),
-            "depthwise": trial.suggest_categorical("mcu_tiny_depthwise", (False, True)),
-        },
-    )
+    return _tiny_conv(trial, "mcu_tiny")
 
 
 def _ds_cnn(trial: BaseTrial) -> Student:
