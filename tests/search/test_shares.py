@@ -65,7 +65,7 @@ def test_trials_share_a_gpu_by_fractions(tmp_path: Path, gpus: float, at_once: i
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     trials: list[dict[str, Any]] = [json.loads((tmp_path / f"{number}.json").read_text()) for number in range(4)]
-    beside = [sum(one["began"] < two["ended"] and two["began"] < one["ended"] for two in trials) for one in trials]
+    beside = [sum(one["began"] <= trial["began"] < one["ended"] for one in trials) for trial in trials]
     assert max(beside) == at_once
     assert {trial["CUDA_VISIBLE_DEVICES"] for trial in trials} == {"0"}
     assert {trial["OMP_NUM_THREADS"] for trial in trials} == {"2"}
