@@ -12,6 +12,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+SAMPLE_RATE_HZ = 16_000
 SAFETENSORS = ".safetensors"
 WEIGHTS = (SAFETENSORS, ".pt", ".pth", ".bin")
 # Of a configuration, what only tells where it lay and who wrote it.
@@ -50,6 +51,8 @@ def open_checkpoint(name: str, source: str, class_name: str) -> Checkpoint:
         )
     except (OSError, ValueError, RuntimeError, KeyError, safetensors.SafetensorError) as error:
         raise ValueError(f"--teacher: {name} cannot be loaded: {str(error).splitlines()[0]}") from error
+    if extractor.sampling_rate != SAMPLE_RATE_HZ:
+        raise ValueError(f"--teacher: {name} hears {extractor.sampling_rate} Hz, and is to hear {SAMPLE_RATE_HZ}")
     return Checkpoint(model.eval(), extractor, frozenset(loading["missing_keys"]))
 
 

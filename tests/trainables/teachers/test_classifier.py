@@ -167,6 +167,14 @@ def test_files_that_hold_no_weights_are_named(name: str, content: object, messag
         open_encoder(f"wav2vec2:{file}")
 
 
+def test_a_model_of_another_sampling_rate_is_refused(tmp_path: Path, corpus: Corpus) -> None:
+    save_classifier(tmp_path)
+    transformers.Wav2Vec2FeatureExtractor(sampling_rate=8000).save_pretrained(tmp_path)
+    for kind in ("classifier", "wav2vec2"):
+        with pytest.raises(ValueError, match=f"--teacher: {kind}:{tmp_path} hears 8000 Hz, and is to hear 16000"):
+            taught_by(f"{kind}:{tmp_path}", corpus, 1.0, 0)
+
+
 def test_an_encoder_of_whisper_needs_no_decoder(tmp_path: Path, small_encoder: SmallEncoder, corpus: Corpus) -> None:
     whole = small_encoder("whisper")
     model: Any = transformers.WhisperModel.from_pretrained(whole)
