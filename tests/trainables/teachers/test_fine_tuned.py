@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from trainables.corpora.audio import load_audio
 from trainables.corpora.corpus import Corpus
-from trainables.teachers import embedded, fine_tuned
-from trainables.teachers.computing import Computing
+from trainables.teachers import embedded, fine_tuned, transformer
+from trainables.teachers.computing import Computing, here
 from trainables.teachers.cross_fitted import taught_by, units
 from trainables.teachers.fine_tuned import FineTuned, scores, train
 from trainables.teachers.fine_tuning import FineTuning
@@ -231,16 +231,39 @@ def test_no_training_clip_is_scored_by_a_copy_that_saw_its_speaker(corpus: Corpu
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_mixed_precision_learns_too(dtype: torch.dtype, small_encoder: SmallEncoder, corpus: Corpus) -> None:
-    encoder = opened("wav2vec2", small_encoder)
+@pytest.mark.parametrize("kind", ["wav2vec2", "wavlm", "whisper"])
+def test_mixed_precision_learns_too(kind: str, dtype: torch.dtype, small_encoder: SmallEncoder, corpus: Corpus) -> None:
+    encoder = opened(kind, small_encoder)
     states = encoder.embed_below(loud(corpus), 2)[1][0]
     computing, target = Computing(torch.device("cpu"), dtype), np.arange(24) % 2
     top = encoder.top_layers(2, head(), SAMPLES)
-    losses = train(top, states, target, np.arange(24), FineTuning(2, 8, 1e-3), 0, computing)
+    losses = train(top, states, target, np.arange(24), FineTuning(2, 8, 1e-3, "on"), 0, computing)
     assert losses[-1] < losses[0]
     found = scores(top, states, np.arange(24), computing)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, scores(top, states, np.arange(24), CPU), atol=0.1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_precision_is_another_encoder(
+    kind: str, small_encoder: SmallEncoder, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = opened(kind, small_encoder)
+    monkeypatch.setattr(transformer, "here", lambda: Computing(torch.device("cpu"), torch.bfloat16))
+    mixed = opened(kind, small_encoder)
+    assert mixed.content_hash != exact.content_hash
+    found, expected = (encoder.embed(loud(corpus, 4)) for encoder in (mixed, exact))
+    assert not np.array_equal(found, expected)
+    np.testing.assert_allclose(found, expected, atol=0.2)
+
+
+def test_without_a_gpu_all_is_float32_on_the_cpu() -> None:
+    if torch.cuda.is_available():
+        assert here().device.type == "cuda"
+        assert here().precision in ("bfloat16", "float16")
+    else:
+        assert here() == CPU
+        assert here().precision == "float32"
 
 
 def test_progress_is_told(small_encoder: SmallEncoder, corpus: Corpus, caplog: pytest.LogCaptureFixture) -> None:
