@@ -41,7 +41,7 @@ class Wakeword(Recipe):
         layers = kept_layer_states(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.teacher_layers)
         logits, teacher = _taught(corpus, request)
         data = data_facts(corpus, request.seed) | {"word": corpus.labels[1]}
-        warnings = [*corpus.warnings, *_teacher_warnings(corpus, teacher, request.seed)]
+        warnings = [*corpus.warnings, *_teacher_warnings(corpus, teacher, request)]
         return Material(corpus, logits, data, teacher, tuple(warnings), layers)
 
     def summary(self, material: Material) -> tuple[str, ...]:
@@ -121,8 +121,8 @@ def _figures(corpus: Corpus, rows: NDArray[np.int64], outputs: NDArray[np.float3
     return {split: detection(target[part], score[part], threshold) for split, part in parts.items() if part.any()}
 
 
-def _teacher_warnings(corpus: Corpus, teacher: Mapping[str, Any], seed: int) -> list[str]:
-    found = fold_warnings(corpus, seed)
+def _teacher_warnings(corpus: Corpus, teacher: Mapping[str, Any], request: Request) -> list[str]:
+    found = fold_warnings(request.teacher, corpus, request.seed)
     for split, doubt in (("validation", "raise alpha or use another"), ("train", "its training targets mislead")):
         if teacher[split]["f1"] < WEAK_TEACHER_F1:
             weak = f"{teacher['name']} reaches F1 {teacher[split]['f1']:.2f} on {split}, under {WEAK_TEACHER_F1}"
