@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -62,6 +63,26 @@ def cross_fitted_logits(
     return logits
 
 
+def cross_fitted_view_logits(
+    embeddings: NDArray[np.float32],
+    target: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    classes: int,
+    seed: int,
+    views: Sequence[NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Logits [views, clips, classes] of training clips in every view.
+
+    Each by the head, fitted on the clean `embeddings`, that `cross_fitted_logits` scores the clip itself by.
+    """
+    logits = np.empty((len(views), len(target), classes), np.float32)
+    for fitted, held_out in folds(target, groups, seed):
+        head = _fit(embeddings, target, fitted, classes, seed)
+        for number, view in enumerate(views):
+            logits[number, held_out] = _scores(head, view, held_out)
+    return logits
+
+
 def folds(
     target: NDArray[np.int64], groups: NDArray[np.int64], seed: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -95,6 +116,12 @@ def _fit_and_score(
     classes: int,
     seed: int,
 ) -> NDArray[np.float32]:
+    return _scores(_fit(embeddings, target, fitted, classes, seed), embeddings, scored)
+
+
+def _fit(
+    embeddings: NDArray[np.float32], target: NDArray[np.int64], fitted: NDArray[np.int64], classes: int, seed: int
+) -> Head:
     torch.manual_seed(seed)
     head = Head(embeddings.shape[2], classes)
     optimizer = torch.optim.AdamW(head.parameters(), lr=PEAK_LR, weight_decay=WEIGHT_DECAY)
@@ -108,7 +135,7 @@ def _fit_and_score(
             loss.backward()
             optimizer.step()
             schedule.step()
-    return _scores(head, embeddings, scored)
+    return head
 
 
 @torch.no_grad()
