@@ -125,6 +125,12 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
         help="speech_embedding; wav2vec2:, hubert:, wavlm: or whisper:NAME_OR_FOLDER; yamnet:FILE_OR_FOLDER; or "
         "mean(A, B), confident(A, B) (default: %(default)s)",
     )
+    data.add_argument(
+        "--noise", type=Path, help="folder of noise for training clips (default: the data's own, and synthesised noise)"
+    )
+    data.add_argument(
+        "--rooms", type=Path, help="folder of impulse responses for training clips (default: synthesised rooms)"
+    )
     hardware = parser.add_argument_group("hardware")
     hardware.add_argument(
         "--board", default=space.BOARD, help=f"a TOML file or one of {', '.join(boards())} (default: %(default)s)"
@@ -273,8 +279,22 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments
         value = getattr(given, option.replace("-", "_"))
         if value < least:
             raise ValueError(f"--{option}: must be at least {least}, not {value}")
+    narrowing = parse_narrowing(given.set, given.range, parameters(space))
+    views = narrowing.fixed.get("view_share") != 0
+    if (given.noise or given.rooms) and not views:
+        raise ValueError("--noise, --rooms: view_share is fixed to 0, so no clip is heard in them; leave them out")
     request = Request(
-        given.data, given.word, given.task, given.split, given.teacher, given.seed, given.private, given.train_on
+        given.data,
+        given.word,
+        given.task,
+        given.split,
+        given.teacher,
+        given.seed,
+        given.private,
+        given.train_on,
+        given.noise,
+        given.rooms,
+        views,
     )
     return Options(
         recipe=name,
@@ -285,7 +305,7 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments
         budget=parse_budget(given.budget, space.BUDGET, given.latency_margin),
         calibration=_calibration(given),
         request=request,
-        narrowing=parse_narrowing(given.set, given.range, parameters(space)).fixing(recipe(name).fixed(request)),
+        narrowing=narrowing.fixing(recipe(name).fixed(request)),
         cpus=given.cpus,
         address=given.address or os.environ.get("RAY_ADDRESS"),
         share=Share(given.cpus_per_trial, given.gpus_per_trial),

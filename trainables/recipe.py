@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from spaces.candidate import Candidate, Scalar
     from trainables.corpora.corpus import Corpus
+    from trainables.taught_views import TaughtViews
     from trainables.training_set import TrainingSet
 
 
@@ -25,6 +26,8 @@ class Request:
     """What the user asked to learn from: `data` is a folder, or None for the recipe's own synthesised corpus.
 
     `private` is a folder of captures that join it, `train_on` both, private or public clips: baby_cry alone reads them.
+    `noise` and `rooms`, folders of recordings and of impulse responses, are what training clips are heard in, if the
+    study has candidates that hear `views`.
     """
 
     data: Path | None = None
@@ -35,6 +38,9 @@ class Request:
     seed: int = 0
     private: Path | None = None
     train_on: str = "both"
+    noise: Path | None = None
+    rooms: Path | None = None
+    views: bool = True
 
     def refuse_captures(self, recipe_name: str) -> None:
         """Raise a `ValueError` where captures are given to a recipe that reads none."""
@@ -47,7 +53,7 @@ class Material:
     """What all trials of a study share.
 
     `teacher_logits` [clips, teacher's classes] of a fitted head are cross-fitted on the training split. `data` and
-    `teacher` are facts for run.json, each with its `content_hash`.
+    `teacher` are facts for run.json, each with its `content_hash`. `views` are there where a candidate may hear them.
     """
 
     corpus: Corpus
@@ -55,6 +61,7 @@ class Material:
     data: Mapping[str, Any]
     teacher: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
+    views: TaughtViews | None = None
 
 
 @dataclass(frozen=True)

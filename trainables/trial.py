@@ -250,8 +250,10 @@ def _taught(
 
 def _identity(assignment: Assignment, candidate: Candidate) -> str:
     # A folder may hold the checkpoint of another candidate, whose number was given anew.
-    facts = [part.get("content_hash") for part in (assignment.material.data, assignment.material.teacher)]
-    return content_key("checkpoint", candidate, assignment.seed, assignment.epochs, facts)
+    material = assignment.material
+    facts = [part.get("content_hash") for part in (material.data, material.teacher)]
+    views = material.views.content_hash if material.views else ""
+    return content_key("checkpoint", candidate, assignment.seed, assignment.epochs, facts, views)
 
 
 def _metrics(
