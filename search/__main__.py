@@ -279,10 +279,15 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments
         value = getattr(given, option.replace("-", "_"))
         if value < least:
             raise ValueError(f"--{option}: must be at least {least}, not {value}")
-    narrowing = parse_narrowing(given.set, given.range, parameters(space))
-    views = narrowing.fixed.get("view_share") != 0
+    known = parameters(space)
+    narrowing = parse_narrowing(given.set, given.range, known)
+    views = "view_share" in known and narrowing.fixed.get("view_share") != 0
     if (given.noise or given.rooms) and not views:
-        raise ValueError("--noise, --rooms: view_share is fixed to 0, so no clip is heard in them; leave them out")
+        reason = "view_share is fixed to 0" if "view_share" in known else f"{name} hears no clip in noise"
+        raise ValueError(f"--noise, --rooms: {reason}; leave them out")
+    for option, folder in (("--noise", given.noise), ("--rooms", given.rooms)):
+        if folder and not folder.is_dir():
+            raise ValueError(f"{option}: {folder} is {'no folder' if folder.exists() else 'not there'}")
     request = Request(
         given.data,
         given.word,

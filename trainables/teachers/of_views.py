@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainables.cache import Array, Mapped, cached_array, content_key
+from trainables.cache import Array, Mapped, cached_array, content_key, filled_array
 from trainables.teachers import open_encoder
 from trainables.teachers.cross_fitted import units
 from trainables.teachers.embedded import PORTION, embeddings, embeddings_key, half
 from trainables.teachers.ensemble import joined, members_of
 from trainables.teachers.head import HEAD_VERSION, cross_fitted_view_logits
+from trainables.teachers.layer_states import LayerStates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,8 +56,32 @@ def _embedded(encoder: Encoder, view: ClipView, train: NDArray[np.int64]) -> Map
 
     def heard() -> Array:
         audio = view.audio()
-        portions = [train[at : at + PORTION] for at in range(0, len(train), PORTION)]
-        states = [encoder.embed(np.divide(audio[rows], 32768, dtype=np.float32)) for rows in portions]
+        states = [encoder.embed(_sound(audio[rows])) for rows in _portions(train)]
         return half(np.concatenate(states), encoder.name)
 
     return cached_array(content_key("view-embeddings", encoder.content_hash, view.key), heard)
+
+
+def view_layer_states(spec: str, corpus: Corpus, layers: Sequence[int], view: ClipView) -> LayerStates:
+    """As `kept_layer_states`, of the training clips in a view; the rows of other clips are zeros."""
+    encoder = open_encoder(members_of(spec)[1][0])
+    encoder.check_layers(layers)
+    audio, train = view.audio(), corpus.indices("train")
+    _, steps, width = encoder.embed_layers(_sound(audio[:1]), layers[:1])[1][0].shape
+
+    def fill(states: Mapped) -> None:
+        for rows in _portions(train):
+            heard = encoder.embed_layers(_sound(audio[rows]), layers)[1]
+            states[:, rows] = np.stack([half(layer, encoder.name) for layer in heard])
+
+    key = content_key("view-layer-states", encoder.content_hash, view.key, list(layers))
+    filled_array(key, (len(layers), len(audio), steps, width), np.float16, fill)
+    return LayerStates(key)
+
+
+def _portions(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [rows[at : at + PORTION] for at in range(0, len(rows), PORTION)]
+
+
+def _sound(audio: NDArray[np.int16]) -> NDArray[np.float32]:
+    return np.divide(audio, 32768, dtype=np.float32)

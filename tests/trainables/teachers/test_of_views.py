@@ -17,7 +17,8 @@ from trainables.teachers import of_views
 from trainables.teachers.cross_fitted import taught_by
 from trainables.teachers.encoder import Encoder
 from trainables.teachers.ensemble import joined
-from trainables.teachers.of_views import view_logits
+from trainables.teachers.layer_states import layer_states
+from trainables.teachers.of_views import view_layer_states, view_logits
 from trainables.teachers.speech_embedding import SpeechEmbedding
 
 SAMPLES = 16_000
@@ -88,6 +89,17 @@ def test_several_teachers_are_joined_in_every_view(corpus: Corpus, monkeypatch: 
     together = view_logits("confident(a, bbb)", corpus, 1.0, 0, views)
     expected = np.stack([joined("confident", [alone[0][view], alone[1][view]]) for view in range(2)])
     np.testing.assert_allclose(together, expected, atol=1e-6)
+
+
+def test_layer_states_of_a_clean_view_are_those_of_the_clips(corpus: Corpus) -> None:
+    (view,) = some_views(corpus, UNCHANGED, count=1)
+    (found,) = view_layer_states("speech_embedding", corpus, (1,), view).arrays()
+    (clean,) = layer_states("speech_embedding", corpus, 1.0, (1,))
+    train = corpus.indices("train")
+    assert np.array_equal(found[train], clean[train])
+    assert not np.delete(found, train, axis=0).any()
+    with pytest.raises(ValueError, match="has layer 1, the embedding"):
+        view_layer_states("speech_embedding", corpus, (2,), view)
 
 
 def test_views_are_of_the_clips_own_length(corpus: Corpus) -> None:
