@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from spaces.candidate import Candidate, Scalar
     from trainables.corpora.corpus import Corpus
     from trainables.taught_views import TaughtViews
+    from trainables.teachers.layer_states import LayerStates, States
     from trainables.training_set import TrainingSet
 
 
@@ -27,7 +28,8 @@ class Request:
 
     `private` is a folder of captures that join it, `train_on` both, private or public clips: baby_cry alone reads them.
     `noise` and `rooms`, folders of recordings and of impulse responses, are what training clips are heard in, if the
-    study has candidates that hear `views`.
+    study has candidates that hear `views`. `teacher_layers` are those that students may be aligned with; None means the
+    source's.
     """
 
     data: Path | None = None
@@ -41,6 +43,7 @@ class Request:
     noise: Path | None = None
     rooms: Path | None = None
     views: bool = True
+    teacher_layers: tuple[int, ...] | None = None
 
     def refuse_captures(self, recipe_name: str) -> None:
         """Raise a `ValueError` where captures are given to a recipe that reads none."""
@@ -53,7 +56,8 @@ class Material:
     """What all trials of a study share.
 
     `teacher_logits` [clips, teacher's classes] of a fitted head are cross-fitted on the training split. `data` and
-    `teacher` are facts for run.json, each with its `content_hash`. `views` are there where a candidate may hear them.
+    `teacher` are facts for run.json, each with its `content_hash`; `teacher_layers` are for students that are aligned,
+    `views` for those that hear them.
     """
 
     corpus: Corpus
@@ -61,7 +65,22 @@ class Material:
     data: Mapping[str, Any]
     teacher: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
+    teacher_layers: LayerStates | None = None
     views: TaughtViews | None = None
+
+    def layer_arrays(self) -> dict[str, NDArray[Any]]:
+        """The states of the teacher's layers by their key in the cache."""
+        return {} if self.teacher_layers is None else {self.teacher_layers.key: self.teacher_layers.whole()}
+
+    def view_arrays(self) -> dict[str, NDArray[Any]]:
+        """What the cache holds of the views, by its keys."""
+        return {} if self.views is None else self.views.arrays()
+
+    def layers_for(self, candidate: Candidate) -> States:
+        """The states of the teacher's layers where the candidate is aligned with them."""
+        if self.teacher_layers is None or not candidate.distillation.alignment_weight:
+            return ()
+        return self.teacher_layers.beside(candidate.front_end.clip_seconds)
 
 
 @dataclass(frozen=True)

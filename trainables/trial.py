@@ -253,7 +253,9 @@ def _identity(assignment: Assignment, candidate: Candidate) -> str:
     material = assignment.material
     facts = [part.get("content_hash") for part in (material.data, material.teacher)]
     views = material.views.content_hash if material.views else ""
-    return content_key("checkpoint", candidate, assignment.seed, assignment.epochs, facts, views)
+    return content_key(
+        "checkpoint", candidate, assignment.seed, assignment.epochs, facts, material.teacher_layers, views
+    )
 
 
 def _metrics(

@@ -52,6 +52,19 @@ def test_a_training_set_holds_the_views_with_their_own_teacher_outputs(material:
         assert np.abs(view.teacher[train] - data.teacher[train]).max() > 0.1
 
 
+def test_only_an_aligned_student_gets_the_layers_of_views(material: Material) -> None:
+    plain, aligned = (
+        recipe("wakeword").training_set(material, candidate_of("wakeword", {**QUICK, "alignment_weight": weight}))
+        for weight in (0.0, 0.1)
+    )
+    train = material.corpus.indices("train")
+    assert [view.teacher_layers for view in plain.views] == [()] * taught_views.VIEWS
+    for view in aligned.views:
+        (heard,), (clean,) = view.teacher_layers, aligned.teacher_layers
+        assert heard.shape == clean.shape
+        assert 0 < np.abs(heard[train].astype(np.float32) - clean[train]).mean() < np.abs(clean[train]).mean()
+
+
 def test_who_hears_no_views_gets_none(material: Material) -> None:
     assert learnt_from(material, 0.0).views == ()
 
@@ -67,9 +80,11 @@ def test_a_study_without_views_pays_nothing(speech_folder: Path, monkeypatch: py
     monkeypatch.setattr(SpeechEmbedding, "embed", counted)
     monkeypatch.setattr(taught_views, "open_disturbances", None)
     plain = recipe("wakeword").prepare(Request(speech_folder, "down", seed=9, views=False))
-    assert sum(heard) == len(plain.corpus.clips)
+    # One more, of silence, tells the shape of the teacher's layers.
+    assert sum(heard) == len(plain.corpus.clips) + 1
     assert plain.views is None
-    assert len(recipe("wakeword").arrays(plain)) == 1
+    # The clips and the teacher's layers.
+    assert len(recipe("wakeword").arrays(plain)) == 2
     with pytest.raises(ValueError, match=r"view_share=0.5: this study has no views; use 0"):
         learnt_from(plain, 0.5)
 
@@ -77,8 +92,9 @@ def test_a_study_without_views_pays_nothing(speech_folder: Path, monkeypatch: py
 def test_other_nodes_are_given_the_views(material: Material) -> None:
     kept = recipe("wakeword").arrays(material)
     assert material.views is not None
-    for view in material.views.clips:
+    for view, layers in zip(material.views.clips, material.views.layers, strict=True):
         assert np.array_equal(kept[view.key], view.audio())
+        assert np.array_equal(kept[layers.key], layers.whole())
 
 
 def test_features_of_a_shorter_clip_are_of_the_views_loudest_part(material: Material) -> None:
@@ -118,7 +134,7 @@ def test_background_noise_beside_the_words_is_heard(speech_folder: Path, tmp_pat
 
 def test_views_change_what_is_learnt_and_the_same_ones_do_not(material: Material, tmp_path: Path) -> None:
     board = load_board(recipe_space("wakeword").BOARD)
-    assignment = Assignment("wakeword", material, board, 2, 0, tmp_path)
+    assignment = Assignment("wakeword", material, board, 1, 0, tmp_path)
     for number, share in enumerate((0.5, 0.5, 0.0)):
         run_trial(assignment, number, {**QUICK, "view_share": share})
     first, again, without = ((tmp_path / f"{n}" / "student.int8.tflite").read_bytes() for n in range(3))

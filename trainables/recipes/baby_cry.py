@@ -72,7 +72,7 @@ class BabyCry(Recipe):
             warnings.append(f"teacher: {weak}: it filters badly")
         data = data_facts(corpus, request.seed) | {"recordings": _recordings(corpus)}
         views = cry_views(corpus, request, WINDOW_SAMPLES)
-        return Material(corpus, teacher.logits, data, facts, (*corpus.warnings, *warnings), views)
+        return Material(corpus, teacher.logits, data, facts, (*corpus.warnings, *warnings), views=views)
 
     def summary(self, material: Material) -> tuple[str, ...]:
         """The data in recordings and windows, and the teacher's AUC."""
@@ -90,8 +90,8 @@ class BabyCry(Recipe):
 
     def arrays(self, material: Material) -> Mapping[str, NDArray[Any]]:
         """The decoded windows, and their views."""
-        views = material.views.arrays() if material.views else {}
-        return {audio_key(material.corpus, WINDOW_SAMPLES): load_audio(material.corpus, WINDOW_SAMPLES), **views}
+        clips = {audio_key(material.corpus, WINDOW_SAMPLES): load_audio(material.corpus, WINDOW_SAMPLES)}
+        return {**clips, **material.view_arrays()}
 
     def fixed(self, request: Request) -> Mapping[str, Scalar]:
         """Only YAMNet can teach its own classes."""
@@ -120,7 +120,7 @@ class BabyCry(Recipe):
         rows, target = corpus.indices("train"), corpus.targets()
         if candidate.teacher_filter is not None:
             rows, target = filtered(corpus, teacher_probability(logits), candidate.teacher_filter)
-        views = views_for(candidate, material.views, corpus.indices("train"), logits)
+        views = views_for(material, candidate)
         if outputs != logits.shape[1]:
             logits = _in_two_classes(logits)
             views = tuple(replace(view, teacher=_in_two_classes(view.teacher)) for view in views)

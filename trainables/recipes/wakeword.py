@@ -20,7 +20,8 @@ from trainables.metrics import Detection, best_f1_threshold, detection
 from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.taught_views import TaughtViews, taught_views, views_for
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
-from trainables.teachers.of_views import view_logits
+from trainables.teachers.layer_states import LayerStates, kept_layer_states
+from trainables.teachers.of_views import view_layer_states, view_logits
 from trainables.training_set import TrainingSet
 
 if TYPE_CHECKING:
@@ -41,10 +42,12 @@ class Wakeword(Recipe):
         """Open the corpus, embed it with the frozen encoder, cross-fit the teacher's head."""
         request.refuse_captures("wakeword")
         corpus = open_corpus(request.data, request.word, request.task, request.split, request.seed)  # type: ignore[arg-type]
+        layers = kept_layer_states(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.teacher_layers)
         logits, teacher = _taught(corpus, request)
         data = data_facts(corpus, request.seed) | {"word": corpus.labels[1]}
         warnings = [*corpus.warnings, *_teacher_warnings(corpus, teacher, request.seed)]
-        return Material(corpus, logits, data, teacher, tuple(warnings), _views(corpus, request))
+        views = _views(corpus, request)
+        return Material(corpus, logits, data, teacher, tuple(warnings), layers, views)
 
     def summary(self, material: Material) -> tuple[str, ...]:
         """The word with its data, the teacher's F1, and what training clips are heard in."""
@@ -59,15 +62,21 @@ class Wakeword(Recipe):
     def arrays(self, material: Material) -> Mapping[str, NDArray[Any]]:
         """The decoded clips, and their views."""
         samples = FrontEnd().clip_samples
-        views = material.views.arrays() if material.views else {}
-        return {audio_key(material.corpus, samples): load_audio(material.corpus, samples), **views}
+        clips = {audio_key(material.corpus, samples): load_audio(material.corpus, samples)}
+        return {**clips, **material.layer_arrays(), **material.view_arrays()}
 
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
         """Log-mel features of the candidate's front end beside the teacher's logits, with views where it hears them."""
-        corpus, logits, train = material.corpus, material.teacher_logits, material.corpus.indices("train")
+        corpus = material.corpus
         features = corpus_features(corpus, candidate.front_end)
-        views = views_for(candidate, material.views, train, logits)
-        return TrainingSet(features, corpus.targets(), logits, train, views=views)
+        return TrainingSet(
+            features,
+            corpus.targets(),
+            material.teacher_logits,
+            corpus.indices("train"),
+            teacher_layers=material.layers_for(candidate),
+            views=views_for(material, candidate),
+        )
 
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:
         """Highest F1 over all thresholds."""
@@ -122,8 +131,11 @@ def _views(corpus: Corpus, request: Request) -> TaughtViews | None:
     def teach(views: Sequence[ClipView]) -> NDArray[np.float32]:
         return view_logits(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.seed, views)
 
+    def layers(view: ClipView) -> LayerStates:
+        return view_layer_states(request.teacher, corpus, TEACHER_CLIP_SECONDS, view, request.teacher_layers)
+
     samples = round(TEACHER_CLIP_SECONDS * corpus.sample_rate_hz)
-    return taught_views(request, corpus, samples, others, background, teach)
+    return taught_views(request, corpus, samples, others, background, teach, layers)
 
 
 def _figures(corpus: Corpus, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> dict[str, Detection]:

@@ -13,7 +13,7 @@ from trainables.teachers.cross_fitted import units
 from trainables.teachers.embedded import PORTION, embeddings, embeddings_key, half
 from trainables.teachers.ensemble import joined, members_of
 from trainables.teachers.head import HEAD_VERSION, cross_fitted_view_logits
-from trainables.teachers.layer_states import LayerStates
+from trainables.teachers.layer_states import LayerStates, checked_layers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,27 +56,36 @@ def _embedded(encoder: Encoder, view: ClipView, train: NDArray[np.int64]) -> Map
 
     def heard() -> Array:
         audio = view.audio()
-        states = [encoder.embed(_sound(audio[rows])) for rows in _portions(train)]
-        return half(np.concatenate(states), encoder.name)
+        return np.concatenate([half(encoder.embed(_sound(audio[rows])), encoder.name) for rows in _portions(train)])
 
-    return cached_array(content_key("view-embeddings", encoder.content_hash, view.key), heard)
+    return cached_array(_embeddings_key(encoder, view), heard)
 
 
-def view_layer_states(spec: str, corpus: Corpus, layers: Sequence[int], view: ClipView) -> LayerStates:
+def view_layer_states(
+    spec: str, corpus: Corpus, clip_seconds: float, view: ClipView, layers: Sequence[int] | None = None
+) -> LayerStates:
     """As `kept_layer_states`, of the training clips in a view; the rows of other clips are zeros."""
     encoder = open_encoder(members_of(spec)[1][0])
-    encoder.check_layers(layers)
+    layers = checked_layers(encoder, layers)
     audio, train = view.audio(), corpus.indices("train")
     _, steps, width = encoder.embed_layers(_sound(audio[:1]), layers[:1])[1][0].shape
 
     def fill(states: Mapped) -> None:
+        embedded = []
         for rows in _portions(train):
-            heard = encoder.embed_layers(_sound(audio[rows]), layers)[1]
+            embeddings, heard = encoder.embed_layers(_sound(audio[rows]), layers)
+            embedded.append(half(embeddings, encoder.name))
             states[:, rows] = np.stack([half(layer, encoder.name) for layer in heard])
+        # What the pass gives beside the states need not be heard again.
+        cached_array(_embeddings_key(encoder, view), lambda: np.concatenate(embedded))
 
     key = content_key("view-layer-states", encoder.content_hash, view.key, list(layers))
     filled_array(key, (len(layers), len(audio), steps, width), np.float16, fill)
-    return LayerStates(key)
+    return LayerStates(key, clip_seconds)
+
+
+def _embeddings_key(encoder: Encoder, view: ClipView) -> str:
+    return content_key("view-embeddings", encoder.content_hash, view.key)
 
 
 def _portions(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -93,13 +93,13 @@ def test_several_teachers_are_joined_in_every_view(corpus: Corpus, monkeypatch: 
 
 def test_layer_states_of_a_clean_view_are_those_of_the_clips(corpus: Corpus) -> None:
     (view,) = some_views(corpus, UNCHANGED, count=1)
-    (found,) = view_layer_states("speech_embedding", corpus, (1,), view).arrays()
+    (found,) = view_layer_states("speech_embedding", corpus, 1.0, view).arrays()
     (clean,) = layer_states("speech_embedding", corpus, 1.0, (1,))
     train = corpus.indices("train")
     assert np.array_equal(found[train], clean[train])
     assert not np.delete(found, train, axis=0).any()
     with pytest.raises(ValueError, match="has layer 1, the embedding"):
-        view_layer_states("speech_embedding", corpus, (2,), view)
+        view_layer_states("speech_embedding", corpus, 1.0, view, (2,))
 
 
 def test_views_are_of_the_clips_own_length(corpus: Corpus) -> None:
