@@ -126,6 +126,12 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
         "yamnet:FILE_OR_FOLDER; classifier:NAME_OR_FOLDER, with its own head; fine_tuned(wav2vec2:..., layers=2, "
         "epochs=5, lr=3e-5); or mean(A, B), confident(A, B) (default: %(default)s)",
     )
+    data.add_argument(
+        "--noise", type=Path, help="folder of noise for training clips (default: the data's own, and synthesised noise)"
+    )
+    data.add_argument(
+        "--rooms", type=Path, help="folder of impulse responses for training clips (default: synthesised rooms)"
+    )
     hardware = parser.add_argument_group("hardware")
     hardware.add_argument(
         "--board", default=space.BOARD, help=f"a TOML file or one of {', '.join(boards())} (default: %(default)s)"
@@ -274,8 +280,27 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments
         value = getattr(given, option.replace("-", "_"))
         if value < least:
             raise ValueError(f"--{option}: must be at least {least}, not {value}")
+    known = parameters(space)
+    narrowing = parse_narrowing(given.set, given.range, known)
+    views = "view_share" in known and narrowing.fixed.get("view_share") != 0
+    if (given.noise or given.rooms) and not views:
+        reason = "view_share is fixed to 0" if "view_share" in known else f"{name} hears no clip in noise"
+        raise ValueError(f"--noise, --rooms: {reason}; leave them out")
+    for option, folder in (("--noise", given.noise), ("--rooms", given.rooms)):
+        if folder and not folder.is_dir():
+            raise ValueError(f"{option}: {folder} is {'no folder' if folder.exists() else 'not there'}")
     request = Request(
-        given.data, given.word, given.task, given.split, given.teacher, given.seed, given.private, given.train_on
+        given.data,
+        given.word,
+        given.task,
+        given.split,
+        given.teacher,
+        given.seed,
+        given.private,
+        given.train_on,
+        given.noise,
+        given.rooms,
+        views,
     )
     return Options(
         recipe=name,
@@ -286,7 +311,7 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments
         budget=parse_budget(given.budget, space.BUDGET, given.latency_margin),
         calibration=_calibration(given),
         request=request,
-        narrowing=parse_narrowing(given.set, given.range, parameters(space)).fixing(recipe(name).fixed(request)),
+        narrowing=narrowing.fixing(recipe(name).fixed(request)),
         cpus=given.cpus,
         address=given.address or os.environ.get("RAY_ADDRESS"),
         share=Share(given.cpus_per_trial, given.gpus_per_trial),

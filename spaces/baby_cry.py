@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from spaces import knobs
 from spaces.ablation import Setting
 from spaces.budget import Budget
-from spaces.candidate import Candidate, DataMix, Objective, Scalar, Schedule, Student, TeacherFilter
+from spaces.candidate import Augmentation, Candidate, DataMix, Objective, Scalar, Schedule, Student, TeacherFilter
 from spaces.front_end import FrontEnd
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ _PUBLISHED: dict[str, Scalar] = {
     "filter": True,
     "positive_above": 0.30,
     "negative_below": 0.05,
+    "view_share": 0.0,
 }
 START_POINTS: tuple[dict[str, Scalar], ...] = ({**_PUBLISHED, "head": YAMNET_HEAD}, {**_PUBLISHED, "head": CRY_HEAD})
 
@@ -94,6 +95,7 @@ def space(trial: BaseTrial) -> Candidate:
         schedule=_schedule(trial),
         data_mix=_data_mix(trial),
         teacher_filter=_teacher_filter(trial),
+        augmentation=Augmentation(view_share=knobs.view_share(trial)),
     )
 
 

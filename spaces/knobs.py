@@ -62,3 +62,8 @@ def ema_decay(trial: BaseTrial) -> float:
 def mask_share(trial: BaseTrial) -> float:
     """Longest stretch that SpecAugment blanks, as a share of the frames and of the mels."""
     return trial.suggest_float("mask_share", 0.0, 0.2, step=0.1)
+
+
+def view_share(trial: BaseTrial) -> float:
+    """Share of the clips heard in noise, half of these in a room too (published: .5 in noise, .25-.3 in a room)."""
+    return trial.suggest_float("view_share", 0.0, 0.75, step=0.25)

@@ -10,14 +10,17 @@ import torch
 import torchaudio
 
 from trainables.cache import content_key, filled_array
-from trainables.corpora.audio import load_audio
+from trainables.corpora.audio import fit_length, load_audio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from torch import Tensor
 
     from spaces.front_end import FrontEnd
     from trainables.corpora.corpus import Corpus
+    from trainables.corpora.views import ClipView
 
 FEATURES_VERSION = 1
 CHUNK_CLIPS = 256
@@ -27,13 +30,24 @@ def corpus_features(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32]:
     """Features [clips, frames, mels] of a whole corpus, memory-mapped; computed once per corpus and front end."""
     key = content_key("log-mel", FEATURES_VERSION, corpus.content_hash, front_end)
 
-    def fill(features: NDArray[np.float32]) -> None:
-        audio = load_audio(corpus, front_end.clip_samples)
-        for at in range(0, len(audio), CHUNK_CLIPS):
-            clips = torch.from_numpy(audio[at : at + CHUNK_CLIPS].astype(np.float32) / 32768)
-            features[at : at + CHUNK_CLIPS] = log_mel(clips, front_end).numpy()
+    return _features(key, lambda: load_audio(corpus, front_end.clip_samples), len(corpus.clips), front_end)
 
-    return filled_array(key, (len(corpus.clips), front_end.frames, front_end.mels), np.float32, fill)
+
+def view_features(view: ClipView, front_end: FrontEnd) -> NDArray[np.float32]:
+    """As `corpus_features`, of a view; a front end with a shorter clip hears the loudest part of the view's."""
+    key = content_key("log-mel", FEATURES_VERSION, view.key, front_end)
+    return _features(key, view.audio, len(view.audio()), front_end)
+
+
+def _features(key: str, audio: Callable[[], NDArray[np.int16]], clips: int, front_end: FrontEnd) -> NDArray[np.float32]:
+    def fill(features: NDArray[np.float32]) -> None:
+        heard = audio()
+        for at in range(0, clips, CHUNK_CLIPS):
+            part = [fit_length(clip, front_end.clip_samples) for clip in heard[at : at + CHUNK_CLIPS]]
+            samples = torch.from_numpy(np.stack(part).astype(np.float32) / 32768)
+            features[at : at + CHUNK_CLIPS] = log_mel(samples, front_end).numpy()
+
+    return filled_array(key, (clips, front_end.frames, front_end.mels), np.float32, fill)
 
 
 def log_mel(audio: Tensor, front_end: FrontEnd) -> Tensor:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from spaces.candidate import Candidate, Scalar
     from trainables.corpora.corpus import Corpus
+    from trainables.taught_views import TaughtViews
     from trainables.teachers.layer_states import LayerStates, States
     from trainables.training_set import TrainingSet
 
@@ -26,7 +27,9 @@ class Request:
     """What the user asked to learn from: `data` is a folder, or None for the recipe's own synthesised corpus.
 
     `private` is a folder of captures that join it, `train_on` both, private or public clips: baby_cry alone reads them.
-    `teacher_layers` are those that students may be aligned with; None means the source's.
+    `noise` and `rooms`, folders of recordings and of impulse responses, are what training clips are heard in, if the
+    study has candidates that hear `views`. `teacher_layers` are those that students may be aligned with; None means the
+    source's.
     """
 
     data: Path | None = None
@@ -37,6 +40,9 @@ class Request:
     seed: int = 0
     private: Path | None = None
     train_on: str = "both"
+    noise: Path | None = None
+    rooms: Path | None = None
+    views: bool = True
     teacher_layers: tuple[int, ...] | None = None
 
     def refuse_captures(self, recipe_name: str) -> None:
@@ -50,7 +56,8 @@ class Material:
     """What all trials of a study share.
 
     `teacher_logits` [clips, teacher's classes] of a fitted head are cross-fitted on the training split. `data` and
-    `teacher` are facts for run.json, each with its `content_hash`; `teacher_layers` are for students that are aligned.
+    `teacher` are facts for run.json, each with its `content_hash`; `teacher_layers` are for students that are aligned,
+    `views` for those that hear them.
     """
 
     corpus: Corpus
@@ -59,22 +66,21 @@ class Material:
     teacher: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
     teacher_layers: LayerStates | None = None
+    views: TaughtViews | None = None
 
     def layer_arrays(self) -> dict[str, NDArray[Any]]:
         """The states of the teacher's layers by their key in the cache."""
         return {} if self.teacher_layers is None else {self.teacher_layers.key: self.teacher_layers.whole()}
 
-    def layers_for(self, candidate: Candidate) -> States:
-        """The states of the teacher's layers where the candidate is aligned with them.
+    def view_arrays(self) -> dict[str, NDArray[Any]]:
+        """What the cache holds of the views, by its keys."""
+        return {} if self.views is None else self.views.arrays()
 
-        Averaged over time where the student hears clips of another length: their steps are not the teacher's.
-        """
+    def layers_for(self, candidate: Candidate) -> States:
+        """The states of the teacher's layers where the candidate is aligned with them."""
         if self.teacher_layers is None or not candidate.distillation.alignment_weight:
             return ()
-        states = self.teacher_layers.arrays()
-        if candidate.front_end.clip_seconds == self.teacher_layers.clip_seconds:
-            return states
-        return tuple(layer.mean(axis=1, keepdims=True) for layer in states)
+        return self.teacher_layers.beside(candidate.front_end.clip_seconds)
 
 
 @dataclass(frozen=True)

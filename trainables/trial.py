@@ -250,9 +250,12 @@ def _taught(
 
 def _identity(assignment: Assignment, candidate: Candidate) -> str:
     # A folder may hold the checkpoint of another candidate, whose number was given anew.
-    facts = [part.get("content_hash") for part in (assignment.material.data, assignment.material.teacher)]
-    layers = assignment.material.teacher_layers
-    return content_key("checkpoint", candidate, assignment.seed, assignment.epochs, facts, layers)
+    material = assignment.material
+    facts = [part.get("content_hash") for part in (material.data, material.teacher)]
+    views = material.views.content_hash if material.views else ""
+    return content_key(
+        "checkpoint", candidate, assignment.seed, assignment.epochs, facts, material.teacher_layers, views
+    )
 
 
 def _metrics(

@@ -50,6 +50,10 @@ def test_unknown_board_lists_those_there_are(capsys: pytest.CaptureFixture[str])
         (["--address", "127.0.0.1:1"], "--address: nothing answers at 127.0.0.1:1: Connection refused"),
         (["--results", "s4://bucket/x"], "results: s4://bucket/x cannot be opened"),
         (["--epochs", "0"], "--epochs: must be at least 1, not 0"),
+        (["--noise", "hall", "--set", "view_share=0"], "--noise, --rooms: view_share is fixed to 0; leave them out"),
+        (["--rooms", "hall", "--set", "view_share=0"], "--noise, --rooms: view_share is fixed to 0; leave them out"),
+        (["--noise", "nowhere"], "--noise: nowhere is not there"),
+        (["--rooms", "Makefile"], "--rooms: Makefile is no folder"),
         (["--set", "width=3"], "parameter 'width' is unknown"),
         (["--range", "peak_lr=1:2"], "peak_lr=1 lies outside 0.0001-0.01"),
     ],
@@ -166,6 +170,11 @@ def test_unknown_teacher_is_named(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert f"wav2vec2:{tmp_path / 'none'} cannot be loaded" in missing
 
 
+def test_a_recipe_without_views_refuses_noise(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["speech_emotion", "--noise", "hall"]) == command.BAD_INPUT
+    assert "--noise, --rooms: speech_emotion hears no clip in noise; leave them out" in capsys.readouterr().err
+
+
 def test_a_head_that_the_teacher_does_not_teach_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["baby_cry", "--set", "head=yamnet"]) == command.BAD_INPUT
     assert "--set: head=yamnet needs another --teacher; with this one, head is cry" in capsys.readouterr().err
@@ -215,6 +224,7 @@ def test_other_conditions_are_refused_by_name() -> None:
         "recipe": "wakeword",
         "data": {"name": "mine", "content_hash": "a" * 64},
         "teacher": {"name": "t", "content_hash": "b"},
+        "views": {"count": 2, "name": "noise of a hall", "content_hash": "d"},
         "board": {"cpu_mhz": 240},
         "budget": {"flash_bytes": 1024.0},
         "latency_margin": 1.0,
@@ -231,6 +241,8 @@ def test_other_conditions_are_refused_by_name() -> None:
         refuse_other_run(run, changed, Path("r"))
     assert "data was mine (aaaaaaaa), is yours (cccccccc)" in str(error.value)
     assert 'budget was {"flash_bytes": 1024.0}, is {"flash_bytes": 2048.0}' in str(error.value)
+    with pytest.raises(ValueError, match=r"another views: views was noise of a hall \(d\), is null"):
+        refuse_other_run(run, run | {"views": None}, Path("r"))
 
 
 @pytest.mark.parametrize(

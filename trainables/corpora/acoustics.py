@@ -28,17 +28,9 @@ class Surroundings:
     """
 
     def __init__(self, random: np.random.Generator, talkers: Sequence[Samples]) -> None:
-        length = _TRACK_SECONDS * RATE_HZ
-        tracks = {
-            "white": random.standard_normal(length),
-            "pink": _coloured(random, length, -0.5),
-            "babble": _babble(random, length, talkers),
-            "hum": _hum(random, length),
-            "clatter": _clatter(random, length),
-        }
-        assert tuple(tracks) == KINDS
-        self._tracks = {kind: _unit_rms(track) for kind, track in tracks.items()}
-        self._rooms = [np.fft.rfft(_room(random), _FFT) for _ in range(_ROOMS)]
+        self._tracks = noise_tracks(random, talkers)
+        assert tuple(self._tracks) == KINDS
+        self._rooms = [np.fft.rfft(room, _FFT) for room in rooms(random)]
 
     def noise(self, kind: str, length: int, random: np.random.Generator) -> Samples:
         """A cut of `length` samples with an RMS of 1."""
@@ -51,6 +43,22 @@ class Surroundings:
             raise ValueError(f"acoustics: at most {_FFT // 2} samples, not {len(dry)}")
         room = self._rooms[random.integers(len(self._rooms))]
         return np.asarray(np.fft.irfft(np.fft.rfft(dry, _FFT) * room, _FFT)[: len(dry)], np.float32)
+
+
+def noise_tracks(random: np.random.Generator, talkers: Sequence[Samples]) -> dict[str, Samples]:
+    """20 s of every kind of noise with an RMS of 1; without talkers there is no babble."""
+    length = _TRACK_SECONDS * RATE_HZ
+    tracks = {"white": random.standard_normal(length), "pink": _coloured(random, length, -0.5)}
+    if talkers:
+        tracks["babble"] = _babble(random, length, talkers)
+    tracks["hum"] = _hum(random, length)
+    tracks["clatter"] = _clatter(random, length)
+    return {kind: _unit_rms(track) for kind, track in tracks.items()}
+
+
+def rooms(random: np.random.Generator) -> list[NDArray[np.float64]]:
+    """Impulse responses of 24 rooms: the direct sound, six reflections, a tail that falls 60 dB in .08 to .4 s."""
+    return [_room(random) for _ in range(_ROOMS)]
 
 
 def mix(speech: Samples, noise: Samples, active: slice, snr_db: float) -> Samples:
@@ -126,7 +134,6 @@ def _clatter(random: np.random.Generator, length: int) -> NDArray[np.float64]:
 
 
 def _room(random: np.random.Generator) -> NDArray[np.float64]:
-    """Impulse response: the direct sound, six reflections, and a tail that falls 60 dB in .08 to .4 s."""
     length = int(random.uniform(0.08, 0.4) * RATE_HZ)
     response = random.standard_normal(length) * 10 ** (-3 * np.arange(length) / length) * random.uniform(0.005, 0.035)
     response[: int(0.002 * RATE_HZ)] = 0

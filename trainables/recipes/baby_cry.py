@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -15,13 +16,15 @@ from trainables.corpora.audio import audio_key, load_audio
 from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.corpora.cry_task import open_cries
 from trainables.corpora.facts import data_facts
+from trainables.cry_views import cry_views
 from trainables.detection_rows import detection_rows
 from trainables.features import corpus_features
 from trainables.losses import merged_logits
 from trainables.metrics import Detection, best_f1_threshold, correlation, detection
 from trainables.recipe import Judgement, Material, Recipe, Request
+from trainables.taught_views import views_for
 from trainables.teachers.cross_fitted import Teacher, fold_warnings, taught_by
-from trainables.teachers.yamnet import CLASSES, CRY_CLASSES, Yamnet, logits_of_scores
+from trainables.teachers.yamnet import CLASSES, CRY_CLASSES, YAMNET, Yamnet, logits_of_scores
 from trainables.training_set import TrainingSet
 
 if TYPE_CHECKING:
@@ -33,7 +36,6 @@ SAMPLE_RATE_HZ = 16_000
 WINDOW_SAMPLES = round(WINDOW_SECONDS * SAMPLE_RATE_HZ)
 QUIET_DBFS = -50.0
 WEAK_TEACHER_AUC = 0.8
-YAMNET = "yamnet:"
 WINDOW_FIGURES = ("teacher_correlation", "int8_change", "quiet_max_score")
 
 Figures = Mapping[str, Detection]
@@ -69,7 +71,8 @@ class BabyCry(Recipe):
             weak = f"{teacher.name} reaches AUC {figures['train'].auc:.2f} on train, under {WEAK_TEACHER_AUC}"
             warnings.append(f"teacher: {weak}: it filters badly")
         data = data_facts(corpus, request.seed) | {"recordings": _recordings(corpus)}
-        return Material(corpus, teacher.logits, data, facts, (*corpus.warnings, *warnings))
+        views = cry_views(corpus, request, WINDOW_SAMPLES)
+        return Material(corpus, teacher.logits, data, facts, (*corpus.warnings, *warnings), views=views)
 
     def summary(self, material: Material) -> tuple[str, ...]:
         """The data in recordings and windows, and the teacher's AUC."""
@@ -82,11 +85,13 @@ class BabyCry(Recipe):
         return (
             f"data: {data['name']}, {counts} recordings, split {data['split']}{demonstration}",
             f"teacher: {teacher['name']}, AUC {teacher['score']:.3f} on validation",
+            *(material.views.summary() if material.views else ()),
         )
 
     def arrays(self, material: Material) -> Mapping[str, NDArray[Any]]:
-        """The decoded windows."""
-        return {audio_key(material.corpus, WINDOW_SAMPLES): load_audio(material.corpus, WINDOW_SAMPLES)}
+        """The decoded windows, and their views."""
+        clips = {audio_key(material.corpus, WINDOW_SAMPLES): load_audio(material.corpus, WINDOW_SAMPLES)}
+        return {**clips, **material.view_arrays()}
 
     def fixed(self, request: Request) -> Mapping[str, Scalar]:
         """Only YAMNet can teach its own classes."""
@@ -115,12 +120,17 @@ class BabyCry(Recipe):
         rows, target = corpus.indices("train"), corpus.targets()
         if candidate.teacher_filter is not None:
             rows, target = filtered(corpus, teacher_probability(logits), candidate.teacher_filter)
+        views = views_for(material, candidate)
+        if outputs != logits.shape[1]:
+            logits = _in_two_classes(logits)
+            views = tuple(replace(view, teacher=_in_two_classes(view.teacher)) for view in views)
         return TrainingSet(
             features=corpus_features(corpus, candidate.front_end),
             target=target,
-            teacher=logits if outputs == logits.shape[1] else _in_two_classes(logits),
+            teacher=logits,
             rows=rows,
             class_of_output=class_of_output() if outputs == CLASSES else None,
+            views=views,
         )
 
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -11,20 +11,24 @@ import numpy as np
 from spaces.front_end import FrontEnd
 from trainables.corpora.audio import audio_key, load_audio
 from trainables.corpora.corpus import SPLITS, Corpus
+from trainables.corpora.disturbances import background_rows
 from trainables.corpora.facts import data_facts
 from trainables.corpora.wakeword_task import open_corpus
 from trainables.detection_rows import detection_rows
 from trainables.features import corpus_features
 from trainables.metrics import Detection, best_f1_threshold, detection
 from trainables.recipe import Judgement, Material, Recipe, Request
+from trainables.taught_views import TaughtViews, taught_views, views_for
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
-from trainables.teachers.layer_states import kept_layer_states
+from trainables.teachers.layer_states import LayerStates, kept_layer_states
+from trainables.teachers.of_views import refuse_views, view_layer_states, view_logits
 from trainables.training_set import TrainingSet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spaces.candidate import Candidate
+    from trainables.corpora.views import ClipView
 
 TEACHER_CLIP_SECONDS = 1.0
 WEAK_TEACHER_F1 = 0.8
@@ -37,29 +41,34 @@ class Wakeword(Recipe):
     def prepare(self, request: Request) -> Material:
         """Open the corpus, embed it with the frozen encoder, cross-fit the teacher's head."""
         request.refuse_captures("wakeword")
+        if request.views:
+            refuse_views(request.teacher)
         corpus = open_corpus(request.data, request.word, request.task, request.split, request.seed)  # type: ignore[arg-type]
         layers = kept_layer_states(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.teacher_layers)
         logits, teacher = _taught(corpus, request)
         data = data_facts(corpus, request.seed) | {"word": corpus.labels[1]}
         warnings = [*corpus.warnings, *_teacher_warnings(corpus, teacher, request)]
-        return Material(corpus, logits, data, teacher, tuple(warnings), layers)
+        views = _views(corpus, request)
+        return Material(corpus, logits, data, teacher, tuple(warnings), layers, views)
 
     def summary(self, material: Material) -> tuple[str, ...]:
-        """The word with its data, and the teacher's F1."""
+        """The word with its data, the teacher's F1, and what training clips are heard in."""
         data, teacher = material.data, material.teacher
         counts = ", ".join(f"{split} {sum(labels.values())}" for split, labels in data["clips"].items())
         return (
             f"data: {data['name']}, {counts} clips, word {data['word']!r}, split {data['split']}",
             f"teacher: {teacher['name']}, F1 {teacher['validation']['f1']:.3f} on validation",
+            *(material.views.summary() if material.views else ()),
         )
 
     def arrays(self, material: Material) -> Mapping[str, NDArray[Any]]:
-        """The decoded clips."""
+        """The decoded clips, and their views."""
         samples = FrontEnd().clip_samples
-        return {audio_key(material.corpus, samples): load_audio(material.corpus, samples), **material.layer_arrays()}
+        clips = {audio_key(material.corpus, samples): load_audio(material.corpus, samples)}
+        return {**clips, **material.layer_arrays(), **material.view_arrays()}
 
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
-        """Log-mel features of the candidate's front end beside the teacher's logits."""
+        """Log-mel features of the candidate's front end beside the teacher's logits, with views where it hears them."""
         corpus = material.corpus
         features = corpus_features(corpus, candidate.front_end)
         return TrainingSet(
@@ -68,6 +77,7 @@ class Wakeword(Recipe):
             material.teacher_logits,
             corpus.indices("train"),
             teacher_layers=material.layers_for(candidate),
+            views=views_for(material, candidate),
         )
 
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:
@@ -112,6 +122,22 @@ def _taught(corpus: Corpus, request: Request) -> tuple[NDArray[np.float32], dict
         "score": figures["validation"].f1,
         **{split: values.as_dict() for split, values in figures.items()},
     }
+
+
+def _views(corpus: Corpus, request: Request) -> TaughtViews | None:
+    train = corpus.indices("train")
+    background = background_rows(corpus)
+    # What babbles must not say the word.
+    others = np.setdiff1d(train[corpus.targets()[train] == 0], background)
+
+    def teach(views: Sequence[ClipView]) -> NDArray[np.float32]:
+        return view_logits(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.seed, views)
+
+    def layers(view: ClipView) -> LayerStates:
+        return view_layer_states(request.teacher, corpus, TEACHER_CLIP_SECONDS, view, request.teacher_layers)
+
+    samples = round(TEACHER_CLIP_SECONDS * corpus.sample_rate_hz)
+    return taught_views(request, corpus, samples, others, background, teach, layers)
 
 
 def _figures(corpus: Corpus, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> dict[str, Detection]:

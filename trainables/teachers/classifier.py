@@ -49,7 +49,6 @@ class Classifier:
 
     def logits(self, corpus: Corpus, clip_seconds: float) -> NDArray[np.float32]:
         """[clips, classes], of each class the logarithm of its labels' summed exponentials; see `class_of_label`."""
-        classes = class_of_label(self.name, self.labels, corpus.labels)
         samples = embedded.clip_samples(corpus, clip_seconds)
         key = content_key("classifier-logits", self.content_hash, corpus.content_hash, samples)
 
@@ -57,8 +56,17 @@ class Classifier:
             parts = [self._score(audio) for _, audio in embedded.portions(self.name, corpus, clip_seconds)]
             return np.concatenate(parts)
 
-        outputs = cached_array(key, heard)
-        columns = [np.logaddexp.reduce(outputs[:, classes == number], axis=1) for number in range(len(corpus.labels))]
+        return self._merged(cached_array(key, heard), corpus.labels)
+
+    def view_logits(self, view: str, audio: NDArray[np.int16], labels: Sequence[str]) -> NDArray[np.float32]:
+        """The same of the clips [clips, samples] of the view of that key."""
+        key = content_key("classifier-view-logits", self.content_hash, view)
+        heard = cached_array(key, lambda: self._score(np.divide(audio, 32768, dtype=np.float32)))
+        return self._merged(heard, labels)
+
+    def _merged(self, outputs: NDArray[np.float32], labels: Sequence[str]) -> NDArray[np.float32]:
+        classes = class_of_label(self.name, self.labels, labels)
+        columns = [np.logaddexp.reduce(outputs[:, classes == number], axis=1) for number in range(len(labels))]
         return np.stack(columns, axis=1)
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -66,6 +67,26 @@ def parts(
     rows = np.flatnonzero(training)
     others = [] if training.all() else [(rows, np.flatnonzero(~training))]
     return others + [(rows[fitted], rows[held_out]) for fitted, held_out in folds(target[rows], groups[rows], seed)]
+
+
+def cross_fitted_view_logits(
+    embeddings: NDArray[np.float32],
+    target: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    classes: int,
+    seed: int,
+    views: Sequence[NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Logits [views, clips, classes] of training clips in every view.
+
+    Each by the head, fitted on the clean `embeddings`, that `cross_fitted_logits` scores the clip itself by.
+    """
+    logits = np.empty((len(views), len(target), classes), np.float32)
+    for fitted, held_out in folds(target, groups, seed):
+        head = fitted_head(embeddings, target, fitted, classes, seed)
+        for number, view in enumerate(views):
+            logits[number, held_out] = head_scores(head, view, held_out)
+    return logits
 
 
 def folds(

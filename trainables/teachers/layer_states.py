@@ -16,6 +16,7 @@ from trainables.teachers.fine_tuning import fine_tuning_of
 
 if TYPE_CHECKING:
     from trainables.corpora.corpus import Corpus
+    from trainables.teachers.encoder import Encoder
 
 States = tuple[NDArray[np.float16], ...]
 
@@ -37,6 +38,13 @@ class LayerStates:
     def arrays(self) -> States:
         """For each layer [clips, steps, width], memory-mapped; a `RuntimeError` where this machine's cache has none."""
         return tuple(self.whole())
+
+    def beside(self, clip_seconds: float) -> States:
+        """As `arrays`; averaged over time for a student that hears clips of another length, whose steps differ."""
+        states = self.arrays()
+        if clip_seconds == self.clip_seconds:
+            return states
+        return tuple(layer.mean(axis=1, keepdims=True) for layer in states)
 
     def whole(self) -> Mapped:
         """[layers, clips, steps, width], memory-mapped."""
@@ -62,8 +70,14 @@ def kept_layer_states(
 ) -> LayerStates:
     """As `layer_states`, made where they are missing and left in the cache."""
     encoder = open_encoder(fine_tuning_of(members_of(spec)[1][0])[0])
-    layers = PUBLISHED_LAYERS[: encoder.layer_count] if layers is None else layers
-    encoder.check_layers(layers)
+    layers = checked_layers(encoder, layers)
     key = content_key("layer-states", encoder.content_hash, corpus.content_hash, clip_seconds, list(layers))
     embedded.states(key, encoder, corpus, clip_seconds, lambda audio: encoder.embed_layers(audio, layers))
     return LayerStates(key, clip_seconds)
+
+
+def checked_layers(encoder: Encoder, layers: Sequence[int] | None) -> Sequence[int]:
+    """Those asked for, or the published ones that there are; others are a `ValueError`."""
+    layers = PUBLISHED_LAYERS[: encoder.layer_count] if layers is None else layers
+    encoder.check_layers(layers)
+    return layers

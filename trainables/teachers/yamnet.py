@@ -14,6 +14,8 @@ from trainables.teachers.encoder import Encoder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# How `--teacher` names it.
+YAMNET = "yamnet:"
 CLASSES = 521
 CRY_CLASSES = (19, 20)
 EMBEDDING_WIDTH = 1024

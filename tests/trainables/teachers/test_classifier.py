@@ -15,10 +15,13 @@ import transformers
 
 from trainables.corpora.audio import load_audio
 from trainables.corpora.corpus import Corpus
+from trainables.corpora.disturbances import open_disturbances
+from trainables.corpora.views import Rule, clip_views
 from trainables.teachers import open_encoder
 from trainables.teachers.classifier import class_of_label
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
 from trainables.teachers.layer_states import layer_states
+from trainables.teachers.of_views import view_logits
 
 SmallEncoder = Callable[[str], Path]
 NAMES = ("Down", "UP", "hat")
@@ -184,3 +187,14 @@ def test_an_encoder_of_whisper_needs_no_decoder(tmp_path: Path, small_encoder: S
     audio = np.divide(load_audio(corpus, 16_000)[:3], 32768, dtype=np.float32)
     found, expected = (open_encoder(f"whisper:{folder}").embed(audio) for folder in (tmp_path, whole))
     np.testing.assert_array_equal(found, expected)
+
+
+def test_a_classifier_hears_views(corpus: Corpus, tmp_path: Path) -> None:
+    spec, train = f"classifier:{save_classifier(tmp_path / 'classifier')}", corpus.indices("train")
+    around = open_disturbances(corpus, 16_000, 0, train, train[:0])
+    clean, noisy = (
+        view_logits(spec, corpus, 1.0, 0, clip_views(corpus, 16_000, around, 1, 0, rule))[0]
+        for rule in (Rule(noise_share=0.0, room_share=0.0), Rule())
+    )
+    assert np.array_equal(clean, taught_by(spec, corpus, 1.0, 0).logits[train])
+    assert not np.array_equal(noisy, clean)
