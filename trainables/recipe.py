@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spaces.candidate import Candidate, Scalar
+    from spaces.front_end import FrontEnd
     from trainables.corpora.corpus import Corpus
+    from trainables.corpora.running import Running
     from trainables.distil import TrainingSet
 
 
@@ -25,6 +27,8 @@ class Request:
     """What the user asked to learn from: `data` is a folder, or None for the recipe's own synthesised corpus.
 
     `private` is a folder of captures that join it, `train_on` both, private or public clips: baby_cry alone reads them.
+    `streams` is a folder of long recordings without the event, and `max_false_alarms_per_hour` the ceiling that the
+    best epoch and the threshold are chosen under: wakeword alone knows them.
     """
 
     data: Path | None = None
@@ -35,11 +39,20 @@ class Request:
     seed: int = 0
     private: Path | None = None
     train_on: str = "both"
+    streams: Path | None = None
+    max_false_alarms_per_hour: float | None = None
 
     def refuse_captures(self, recipe_name: str) -> None:
         """Raise a `ValueError` where captures are given to a recipe that reads none."""
         if self.private is not None or self.train_on != "both":
             raise ValueError(f"--private, --train-on: {recipe_name} reads no private captures; leave them out")
+
+    def refuse_streams(self, recipe_name: str) -> None:
+        """Raise a `ValueError` where streams or a ceiling of false alarms are given to a recipe that knows none."""
+        if self.streams is not None or self.max_false_alarms_per_hour is not None:
+            raise ValueError(
+                f"--streams, --max-false-alarms-per-hour: {recipe_name} counts no false alarms; leave them out"
+            )
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,8 @@ class Material:
     """What all trials of a study share.
 
     `teacher_logits` [clips, teacher's classes] of a fitted head are cross-fitted on the training split. `data` and
-    `teacher` are facts for run.json, each with its `content_hash`.
+    `teacher` are facts for run.json, each with its `content_hash`. `streams` are recordings without the event by
+    held-out split, and `max_false_alarms_per_hour` the ceiling on them that decides the best epoch, if there is one.
     """
 
     corpus: Corpus
@@ -55,6 +69,8 @@ class Material:
     data: Mapping[str, Any]
     teacher: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
+    streams: Mapping[str, Running] = field(default_factory=dict)
+    max_false_alarms_per_hour: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +89,12 @@ class Judgement:
 
 
 class Recipe(ABC):
-    """One distillation recipe; its search space is the module of the same name in `spaces/`."""
+    """One distillation recipe; its search space is the module of the same name in `spaces/`.
+
+    `f1_margin` is how far below its teacher's F1 a student may lie, for recipes whose score is F1.
+    """
+
+    f1_margin: ClassVar[float | None] = None
 
     @abstractmethod
     def prepare(self, request: Request) -> Material:
@@ -110,6 +131,20 @@ class Recipe(ABC):
     @abstractmethod
     def judge(self, material: Material, int8: NDArray[np.float32], float32: NDArray[np.float32]) -> Judgement:
         """Every figure from the outputs [rows, classes] of the INT8 and the float student on `judged_rows`."""
+
+    def with_streams(
+        self,
+        material: Material,
+        front_end: FrontEnd,
+        judgement: Judgement,
+        int8: NDArray[np.float32],
+        decisions: Mapping[str, NDArray[np.float32]],
+    ) -> Judgement:
+        """The judgement with what the INT8 student's `decisions` [n, outputs] on the material's streams add to it.
+
+        `int8` are its outputs on `judged_rows`.
+        """
+        return judgement
 
 
 def recipe(name: str) -> Recipe:

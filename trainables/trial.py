@@ -28,14 +28,17 @@ from trainables.cache import cache_folder, content_key
 from trainables.conversion import int8_student, runs_on_device, streaming_difference
 from trainables.distil import Progress, StoppedEarlyError, history_csv, logits_of, teach
 from trainables.recipe import Judgement, Material, recipe
+from trainables.streams import int8_decisions, stream_features
 from trainables.students import build_student
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import nn
 
     from export.calibration import Calibration
     from spaces.board import Board
     from spaces.candidate import Candidate, Scalar
+    from spaces.front_end import FrontEnd
     from trainables.distil import TrainingSet
 
 SCHEMA = 1
@@ -245,7 +248,18 @@ def _taught(
     judged = np.ascontiguousarray(data.features[rules.judged_rows(material)])
     int8, float32 = int8_outputs(model, judged), logits_of(network, judged)
     streaming = streaming_difference(network, judged, float32, int8)
-    return Taught(network, progress, model, rules.judge(material, int8, float32), data, streaming)
+    judgement = rules.judge(material, int8, float32)
+    if material.streams:
+        decisions = _decisions(model, material, candidate.front_end)
+        judgement = rules.with_streams(material, candidate.front_end, judgement, int8, decisions)
+    return Taught(network, progress, model, judgement, data, streaming)
+
+
+def _decisions(model: bytes, material: Material, front_end: FrontEnd) -> dict[str, NDArray[np.float32]]:
+    return {
+        split: int8_decisions(model, stream_features(stream, front_end), front_end)
+        for split, stream in material.streams.items()
+    }
 
 
 def _identity(assignment: Assignment, candidate: Candidate) -> str:

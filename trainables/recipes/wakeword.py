@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from spaces.front_end import FrontEnd
+from spaces.wakeword import CLIP_SECONDS
+from trainables.alarm_rows import (
+    Heard,
+    ceiling_doubts,
+    check_ceiling,
+    judged_on_streams,
+    refractory_decisions,
+    stream_facts,
+    stream_lines,
+)
 from trainables.corpora.audio import audio_key, load_audio
 from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.corpora.facts import data_facts
+from trainables.corpora.wakeword_streams import open_streams
 from trainables.corpora.wakeword_task import open_corpus
 from trainables.detection_rows import detection_rows
 from trainables.distil import TrainingSet
@@ -24,23 +34,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spaces.candidate import Candidate
+    from spaces.front_end import FrontEnd
 
 TEACHER_CLIP_SECONDS = 1.0
 WEAK_TEACHER_F1 = 0.8
+# The source's check list: a student within five points of its teacher.
+F1_MARGIN = 0.05
 
 
 @final
 class Wakeword(Recipe):
     """Two classes: everything else (0) and the word (1). A clip's score is the difference of their logits."""
 
+    f1_margin = F1_MARGIN
+
     def prepare(self, request: Request) -> Material:
         """Open the corpus, embed it with the frozen encoder, cross-fit the teacher's head."""
         request.refuse_captures("wakeword")
+        check_ceiling(request.max_false_alarms_per_hour)
         corpus = open_corpus(request.data, request.word, request.task, request.split, request.seed)  # type: ignore[arg-type]
+        streams, doubts = open_streams(corpus, request.streams, request.seed)
         logits, teacher = _taught(corpus, request)
-        data = data_facts(corpus, request.seed) | {"word": corpus.labels[1]}
-        warnings = [*corpus.warnings, *_teacher_warnings(corpus, teacher, request.seed)]
-        return Material(corpus, logits, data, teacher, tuple(warnings))
+        data = data_facts(corpus, request.seed) | {"word": corpus.labels[1]} | stream_facts(corpus, streams)
+        ceiling = request.max_false_alarms_per_hour
+        doubts += ceiling_doubts(streams, ceiling)
+        warnings = (*corpus.warnings, *doubts, *_teacher_warnings(corpus, teacher, request.seed))
+        return Material(corpus, logits, data, teacher, warnings, streams, ceiling)
 
     def summary(self, material: Material) -> tuple[str, ...]:
         """The word with its data, and the teacher's F1."""
@@ -48,13 +67,15 @@ class Wakeword(Recipe):
         counts = ", ".join(f"{split} {sum(labels.values())}" for split, labels in data["clips"].items())
         return (
             f"data: {data['name']}, {counts} clips, word {data['word']!r}, split {data['split']}",
+            *stream_lines(material.streams),
             f"teacher: {teacher['name']}, F1 {teacher['validation']['f1']:.3f} on validation",
         )
 
     def arrays(self, material: Material) -> Mapping[str, NDArray[Any]]:
-        """The decoded clips."""
-        samples = FrontEnd().clip_samples
-        return {audio_key(material.corpus, samples): load_audio(material.corpus, samples)}
+        """The decoded clips at every length of the space, and the streams."""
+        lengths = [round(seconds * material.corpus.sample_rate_hz) for seconds in CLIP_SECONDS]
+        clips = {audio_key(material.corpus, samples): load_audio(material.corpus, samples) for samples in lengths}
+        return clips | {stream.audio_key: stream.audio() for stream in material.streams.values()}
 
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
         """Log-mel features of the candidate's front end beside the teacher's logits."""
@@ -85,6 +106,31 @@ class Wakeword(Recipe):
             decision={"threshold": ours["validation"].threshold},
             rows=_evaluation(material.corpus, rows, _margin(int8), figures),
         )
+
+    def with_streams(
+        self,
+        material: Material,
+        front_end: FrontEnd,
+        judgement: Judgement,
+        int8: NDArray[np.float32],
+        decisions: Mapping[str, NDArray[np.float32]],
+    ) -> Judgement:
+        """False alarms per hour at recalls, at the ceiling and at the threshold, which a set ceiling replaces."""
+        heard = {
+            split: Heard(
+                self._positives(material, split, int8),
+                _margin(outputs),
+                material.streams[split].hours,
+                refractory_decisions(front_end),
+            )
+            for split, outputs in decisions.items()
+        }
+        return judged_on_streams(judgement, heard, material.max_false_alarms_per_hour)
+
+    def _positives(self, material: Material, split: str, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows = self.judged_rows(material)
+        wanted = np.isin(rows, material.corpus.indices(split)) & (material.corpus.targets()[rows] == 1)
+        return _margin(outputs[wanted])
 
 
 RECIPE = Wakeword()
@@ -128,7 +174,7 @@ def _evaluation(
     test = corpus.indices("test")
     target, score = corpus.targets()[test] == 1, margin[np.isin(rows, test)]
     threshold = figures["INT8"]["validation"].threshold
-    names = ("f1", "precision", "recall", "false_positive_rate", "auc", "pauc", "eer")
+    names = ("f1", "precision", "recall", "miss_rate", "false_positive_rate", "auc", "pauc", "eer")
     return [
         *detection_rows(figures, names, corpus.labels, target, score),
         _fired_by_source(corpus, test, score >= threshold),
