@@ -105,6 +105,13 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
         "--word", help="wakeword: the word (default: computer); baby_cry: the class (default: what is named like a cry)"
     )
     data.add_argument(
+        "--streams",
+        type=Path,
+        metavar="DIR",
+        help="wakeword: long recordings without the word, to count false alarms on; half is for validation, half for "
+        "test (default: the held-out negatives end to end)",
+    )
+    data.add_argument(
         "--private", type=Path, help="baby_cry: folder of captures of your own that join the data, split by time"
     )
     data.add_argument(
@@ -149,6 +156,13 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
         "--trials", type=int, default=TRIALS, help="trained, stopped and failed trials in all (default: %(default)s)"
     )
     study.add_argument("--epochs", type=int, default=space.EPOCHS, help="epochs per trial (default: %(default)s)")
+    study.add_argument(
+        "--max-false-alarms-per-hour",
+        type=float,
+        metavar="RATE",
+        help="wakeword: keep the epoch, and the threshold, with the highest recall under this ceiling on the validation "
+        "stream (default: those with the highest F1)",
+    )
     study.add_argument("--seed", type=int, default=0, help="of data, training and sampler (default: %(default)s)")
     study.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="fix a parameter")
     study.add_argument("--range", action="append", default=[], metavar="NAME=LOW:HIGH", help="narrow a parameter")
@@ -274,7 +288,16 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments
         if value < least:
             raise ValueError(f"--{option}: must be at least {least}, not {value}")
     request = Request(
-        given.data, given.word, given.task, given.split, given.teacher, given.seed, given.private, given.train_on
+        data=given.data,
+        word=given.word,
+        task=given.task,
+        split=given.split,
+        teacher=given.teacher,
+        seed=given.seed,
+        private=given.private,
+        train_on=given.train_on,
+        streams=given.streams,
+        max_false_alarms_per_hour=given.max_false_alarms_per_hour,
     )
     return Options(
         recipe=name,

@@ -25,6 +25,8 @@ BOARD = "esp32-s3-devkitc-1-n8"
 EPOCHS = 20
 # The no-PSRAM preset of the source.
 SOURCE_EPOCHS = 150
+# What makes a student's twin without a teacher: at alpha 1 the temperature means nothing.
+LABELS_ALONE: dict[str, Scalar] = {"alpha": 1.0, "temperature": 1.0}
 # The source's lengths of a clip: without PSRAM, and otherwise.
 CLIP_SECONDS = (1.0, 1.5)
 

@@ -88,10 +88,18 @@ class Heard:
         return threshold_under(self.stream, math.floor(per_hour * self.hours + 1e-9), self.refractory)
 
 
-def refractory_decisions(front_end: FrontEnd) -> int:
-    """Decisions of the front end in `REFRACTORY_SECONDS`."""
-    seconds = front_end.new_frames_per_decision * front_end.hop_samples / front_end.sample_rate_hz
+def refractory_decisions(front_end: FrontEnd, hop: int) -> int:
+    """Decisions in `REFRACTORY_SECONDS`, one every `hop` frames."""
+    seconds = hop * front_end.hop_samples / front_end.sample_rate_hz
     return math.ceil(REFRACTORY_SECONDS / seconds - 1e-9)
+
+
+def epoch_value(heard: Heard, per_hour: float, f1: float) -> float:
+    """Recall under the ceiling, and F1 for what that leaves equal, as one number that orders epochs by both in turn.
+
+    F1 counts less than half a clip's recall. Where no threshold keeps the ceiling and any recall, it decides alone.
+    """
+    return heard.recall(heard.threshold_under(per_hour)) + 0.5 * f1 / len(heard.positives)
 
 
 def alarm_figures(heard: Heard, threshold: float, ceiling_threshold: float) -> dict[str, float]:

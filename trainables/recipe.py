@@ -124,6 +124,20 @@ class Recipe(ABC):
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:
         """The objective of a student's outputs [rows, classes] on clips `rows` of one split; higher is better."""
 
+    def score_under_ceiling(
+        self,
+        material: Material,
+        front_end: FrontEnd,
+        rows: NDArray[np.int64],
+        outputs: NDArray[np.float32],
+        stream: NDArray[np.float32],
+    ) -> float:
+        """What orders epochs, higher is better, where the material has a ceiling of false alarms.
+
+        As `score`; and `stream` [windows, outputs] are the outputs on the validation stream every `epoch_hop` frames.
+        """
+        return self.score(material, rows, outputs)
+
     @abstractmethod
     def judged_rows(self, material: Material) -> NDArray[np.int64]:
         """The clips on which `judge` wants outputs."""

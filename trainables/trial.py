@@ -27,8 +27,8 @@ from spaces.budget import Footprint
 from trainables.cache import cache_folder, content_key
 from trainables.conversion import int8_student, runs_on_device, streaming_difference
 from trainables.distil import Progress, StoppedEarlyError, history_csv, logits_of, teach
-from trainables.recipe import Judgement, Material, recipe
-from trainables.streams import int8_decisions, stream_features
+from trainables.recipe import Judgement, Material, Recipe, recipe
+from trainables.streams import epoch_hop, int8_decisions, stream_features, windows
 from trainables.students import build_student
 
 if TYPE_CHECKING:
@@ -224,8 +224,6 @@ def _taught(
     on_epoch: Callable[[Progress], None],
 ) -> Taught:
     rules, material = recipe(assignment.recipe), assignment.material
-    validation = material.corpus.indices("validation")
-    validation_features = np.ascontiguousarray(data.features[validation])
     torch.manual_seed(assignment.seed)
     outputs = rules.outputs(material, candidate)
     network = build_student(candidate.student, candidate.front_end, outputs).to(assignment.device)
@@ -235,7 +233,7 @@ def _taught(
         candidate,
         epochs=assignment.epochs,
         seed=assignment.seed,
-        validate=lambda student: rules.score(material, validation, logits_of(student, validation_features)),
+        validate=_validation(rules, material, candidate, data),
         checkpoint=folder / "checkpoint.pt",
         identity=_identity(assignment, candidate),
         on_epoch=on_epoch,
@@ -255,6 +253,21 @@ def _taught(
     return Taught(network, progress, model, judgement, data, streaming)
 
 
+def _validation(
+    rules: Recipe, material: Material, candidate: Candidate, data: TrainingSet
+) -> Callable[[nn.Module], float]:
+    """What orders the epochs: the recipe's score, or under a ceiling of false alarms what the recipe makes of it."""
+    rows = material.corpus.indices("validation")
+    features = np.ascontiguousarray(data.features[rows])
+    if material.max_false_alarms_per_hour is None:
+        return lambda student: rules.score(material, rows, logits_of(student, features))
+    front_end = candidate.front_end
+    stream = windows(stream_features(material.streams["validation"], front_end), front_end, epoch_hop(front_end))
+    return lambda student: rules.score_under_ceiling(
+        material, front_end, rows, logits_of(student, features), logits_of(student, stream)
+    )
+
+
 def _decisions(model: bytes, material: Material, front_end: FrontEnd) -> dict[str, NDArray[np.float32]]:
     return {
         split: int8_decisions(model, stream_features(stream, front_end), front_end)
@@ -265,7 +278,8 @@ def _decisions(model: bytes, material: Material, front_end: FrontEnd) -> dict[st
 def _identity(assignment: Assignment, candidate: Candidate) -> str:
     # A folder may hold the checkpoint of another candidate, whose number was given anew.
     facts = [part.get("content_hash") for part in (assignment.material.data, assignment.material.teacher)]
-    return content_key("checkpoint", candidate, assignment.seed, assignment.epochs, facts)
+    ceiling = assignment.material.max_false_alarms_per_hour
+    return content_key("checkpoint", candidate, assignment.seed, assignment.epochs, facts, ceiling)
 
 
 def _metrics(
@@ -285,11 +299,22 @@ def _metrics(
         "validation": dict(judgement.validation),
         "test": dict(judgement.test),
         "streaming": dict(taught.streaming),
+        "beside_teacher": _beside_teacher(assignment, judgement),
         "footprint": footprint.as_dict(),
         "parameters": sum(weight.numel() for weight in taught.network.parameters()),
         "best_epoch": taught.progress.best_epoch,
         "warnings": _warnings(assignment.material, candidate_of(assignment.recipe, params), taught),
     }
+
+
+def _beside_teacher(assignment: Assignment, judgement: Judgement) -> dict[str, Any]:
+    """F1 on test beside the teacher's, for recipes that state a margin."""
+    margin = recipe(assignment.recipe).f1_margin
+    teacher = assignment.material.teacher.get("test", {}).get("f1")
+    if margin is None or teacher is None:
+        return {}
+    ours = judgement.test["f1"]
+    return {"f1": ours, "teacher_f1": teacher, "margin": margin, "within_margin": ours >= teacher - margin}
 
 
 def _objectives(recipe_name: str, judgement: Judgement, footprint: Footprint) -> dict[str, Any]:

@@ -57,11 +57,22 @@ def test_windows_of_a_stream_are_clips_of_it(stream: Running) -> None:
     assert not clips.flags.owndata
 
 
-def test_a_student_of_whole_clips_decides_on_each_window(stream: Running) -> None:
+def test_a_student_of_whole_clips_decides_on_windows(stream: Running) -> None:
     features = stream_features(stream, FRONT_END)
     model = student("ds_cnn", {"width": 8, "depth": 1, "second_stride": 2}, features)
     clips = np.array(windows(features, FRONT_END, FRONT_END.new_frames_per_decision))
-    assert np.array_equal(int8_decisions(model, features, FRONT_END), int8_outputs(model, clips))
+    every = int8_outputs(model, clips)
+    decisions = int8_decisions(model, features, FRONT_END)
+    assert len(decisions) == len(clips)
+    heard = (decisions == every).all(axis=1)
+    repeated = (decisions == decisions[np.arange(len(clips)) // 4 * 4]).all(axis=1)
+    assert heard[::4].all()
+    assert (heard | repeated).all()
+    score = every[:, 1] - every[:, 0]
+    high = np.flatnonzero(score[::4] >= np.quantile(score[::4], 0.7)) * 4
+    beside = np.unique(np.clip(high[:, None] + np.arange(-3, 4), 0, len(clips) - 1))
+    assert heard[beside].all()
+    assert heard.mean() < 0.9
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from trainables.alarm_rows import (
     Heard,
     ceiling_doubts,
     check_ceiling,
+    epoch_value,
     judged_on_streams,
     refractory_decisions,
     stream_facts,
@@ -28,6 +29,7 @@ from trainables.distil import TrainingSet
 from trainables.features import corpus_features
 from trainables.metrics import Detection, best_f1_threshold, detection
 from trainables.recipe import Judgement, Material, Recipe, Request
+from trainables.streams import epoch_hop
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
 
 if TYPE_CHECKING:
@@ -88,6 +90,21 @@ class Wakeword(Recipe):
         target, score = material.corpus.targets()[rows] == 1, _margin(outputs)
         return detection(target, score, best_f1_threshold(target, score)).f1
 
+    def score_under_ceiling(
+        self,
+        material: Material,
+        front_end: FrontEnd,
+        rows: NDArray[np.int64],
+        outputs: NDArray[np.float32],
+        stream: NDArray[np.float32],
+    ) -> float:
+        """First meet the ceiling, then maximise recall (micro-wake-word): recall at the lowest threshold under it."""
+        positives = _margin(outputs[material.corpus.targets()[rows] == 1])
+        refractory = refractory_decisions(front_end, epoch_hop(front_end))
+        heard = Heard(positives, _margin(stream), material.streams["validation"].hours, refractory)
+        assert material.max_false_alarms_per_hour is not None
+        return epoch_value(heard, material.max_false_alarms_per_hour, self.score(material, rows, outputs))
+
     def judged_rows(self, material: Material) -> NDArray[np.int64]:
         """Validation clips, then test clips."""
         return np.concatenate([material.corpus.indices("validation"), material.corpus.indices("test")])
@@ -121,7 +138,7 @@ class Wakeword(Recipe):
                 self._positives(material, split, int8),
                 _margin(outputs),
                 material.streams[split].hours,
-                refractory_decisions(front_end),
+                refractory_decisions(front_end, front_end.new_frames_per_decision),
             )
             for split, outputs in decisions.items()
         }
