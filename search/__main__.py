@@ -160,8 +160,8 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
         "--max-false-alarms-per-hour",
         type=float,
         metavar="RATE",
-        help="wakeword: keep the epoch, and the threshold, with the highest recall under this ceiling on the validation "
-        "stream (default: those with the highest F1)",
+        help="wakeword: choose epoch and threshold by the recall under this ceiling on the validation stream (default: "
+        "by F1)",
     )
     study.add_argument("--seed", type=int, default=0, help="of data, training and sampler (default: %(default)s)")
     study.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="fix a parameter")

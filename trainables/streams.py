@@ -53,8 +53,9 @@ def windows(features: NDArray[np.float32], front_end: FrontEnd, hop: int) -> NDA
 
 
 def epoch_hop(front_end: FrontEnd) -> int:
-    """Frames between the windows that are looked at after each epoch: half a clip, since every decision would cost more
-    than the epoch. So coarse a look finds about half of the alarms, of every epoch alike.
+    """Frames between the windows that are looked at after each epoch: half a clip.
+
+    To look at every decision would cost more than the epoch; so coarse a look misses alarms, of every epoch alike.
     """
     return max(1, front_end.frames // 2)
 
