@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import optuna
 import pytest
 from hypothesis import given, settings
@@ -169,5 +171,5 @@ def test_the_sources_other_presets_begin_a_search() -> None:
     assert (own.distillation.temperature, own.distillation.alpha) == (2.5, 0.5)
 
 
-def _wakeword(point: dict[str, Scalar]) -> Candidate:
+def _wakeword(point: Mapping[str, Scalar]) -> Candidate:
     return spaces.recipe_space("wakeword").space(FixedTrial(dict(point)))

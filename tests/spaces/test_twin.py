@@ -37,7 +37,7 @@ def test_candidates_that_differ_in_the_teaching_alone_share_a_twin() -> None:
     assert twins[1] == twins[2]
     folders = [twin_folder(twin) for twin in twins if twin is not None]
     assert folders[0] != folders[1] == folders[2]
-    assert twin_folder(dict(reversed(first.items()))) == twin_folder(first)
+    assert twin_folder(dict(reversed(list(first.items())))) == twin_folder(first)
 
 
 def test_a_space_without_such_a_point_has_no_twins(monkeypatch: pytest.MonkeyPatch) -> None:
