@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from spaces.candidate import Scalar
 
+# Alone it changes nothing: a candidate that differs in it only is its own twin.
+WITHOUT_EFFECT = {"temperature"}
+
 
 def labels_alone(recipe: str, params: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
     """The parameters of the twin: those of `LABELS_ALONE` that the candidate has, in place of its own.
@@ -21,9 +24,8 @@ def labels_alone(recipe: str, params: Mapping[str, Scalar]) -> dict[str, Scalar]
     recipe's `LABELS_ALONE` is empty: its space has no such point.
     """
     alone = {name: value for name, value in recipe_space(recipe).LABELS_ALONE.items() if name in params}
-    if not alone or params.get("alpha") == alone.get("alpha"):
-        return None
-    return {**params, **alone}
+    taught = [name for name, value in alone.items() if name not in WITHOUT_EFFECT and params[name] != value]
+    return {**params, **alone} if taught else None
 
 
 def twin_folder(twin: Mapping[str, Scalar]) -> str:

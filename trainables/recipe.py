@@ -88,6 +88,18 @@ class Judgement:
     rows: list[Mapping[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class OnStream:
+    """What an INT8 student makes of one split as the device hears it.
+
+    `positives` are its outputs [clips, outputs] on the clips that are not of class 0, amid the stream; `decisions`
+    [decisions, outputs] those all along the stream.
+    """
+
+    positives: NDArray[np.float32]
+    decisions: NDArray[np.float32]
+
+
 class Recipe(ABC):
     """One distillation recipe; its search space is the module of the same name in `spaces/`.
 
@@ -151,13 +163,9 @@ class Recipe(ABC):
         material: Material,
         front_end: FrontEnd,
         judgement: Judgement,
-        int8: NDArray[np.float32],
-        decisions: Mapping[str, NDArray[np.float32]],
+        heard: Mapping[str, OnStream],
     ) -> Judgement:
-        """The judgement with what the INT8 student's `decisions` [n, outputs] on the material's streams add to it.
-
-        `int8` are its outputs on `judged_rows`.
-        """
+        """The judgement with what the INT8 student makes of the material's streams, by split."""
         return judgement
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from export.operators import read_model
-from export.streaming import Int8Stream
+from export.streaming import Int8Stream, int8_outputs
 from export.tflite import Int8Model
 from trainables.cache import content_key, filled_array
 from trainables.features import FEATURES_VERSION, log_mel
@@ -105,10 +105,29 @@ def _stepped(model: Int8Stream, features: NDArray[np.float32], front_end: FrontE
     # Whole decisions and whole steps in each lane.
     unit = int(np.lcm(hop, stride))
     length = len(features) // lanes // unit * unit
-    lead = 0 if lanes == 1 else round(LEAD_SECONDS * front_end.sample_rate_hz / front_end.hop_samples) // unit * unit
+    lead = 0 if lanes == 1 else _frames(LEAD_SECONDS, front_end) // unit * unit
     padded = np.concatenate([features[:1].repeat(lead, axis=0), features[: lanes * length]])
     heard = np.stack([padded[lane * length : lane * length + lead + length] for lane in range(lanes)])
     outputs = model.running(heard)[:, lead // stride :]
     ends = np.arange(hop, length + 1, hop)
     decided = outputs[:, np.maximum(ends // stride, 1) - 1]
     return decided.reshape(-1, outputs.shape[2])
+
+
+def after_stream(
+    model: bytes, clips: NDArray[np.float32], features: NDArray[np.float32], front_end: FrontEnd
+) -> NDArray[np.float32]:
+    """Outputs [n, outputs] on clips [n, frames, mels] that a device hears amid a stream [frames, mels].
+
+    A step hears another stretch of the stream before each; a model of whole clips knows nothing of what came before.
+    """
+    if not read_model(model).is_step:
+        return int8_outputs(model, clips)
+    lead = min(len(features), _frames(LEAD_SECONDS, front_end))
+    starts = np.linspace(0, len(features) - lead, len(clips)).astype(int)
+    before = np.stack([features[start : start + lead] for start in starts])
+    return Int8Stream(model).outputs(np.concatenate([before, clips], axis=1))
+
+
+def _frames(seconds: float, front_end: FrontEnd) -> int:
+    return round(seconds * front_end.sample_rate_hz / front_end.hop_samples)

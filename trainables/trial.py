@@ -27,18 +27,16 @@ from spaces.budget import Footprint
 from trainables.cache import cache_folder, content_key
 from trainables.conversion import int8_student, runs_on_device, streaming_difference
 from trainables.distil import Progress, StoppedEarlyError, history_csv, logits_of, teach
-from trainables.recipe import Judgement, Material, Recipe, recipe
-from trainables.streams import epoch_hop, int8_decisions, stream_features, windows
+from trainables.recipe import Judgement, Material, OnStream, Recipe, recipe
+from trainables.streams import after_stream, epoch_hop, int8_decisions, stream_features, windows
 from trainables.students import build_student
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import nn
 
     from export.calibration import Calibration
     from spaces.board import Board
     from spaces.candidate import Candidate, Scalar
-    from spaces.front_end import FrontEnd
     from trainables.distil import TrainingSet
 
 SCHEMA = 1
@@ -248,9 +246,22 @@ def _taught(
     streaming = streaming_difference(network, judged, float32, int8)
     judgement = rules.judge(material, int8, float32)
     if material.streams:
-        decisions = _decisions(model, material, candidate.front_end)
-        judgement = rules.with_streams(material, candidate.front_end, judgement, int8, decisions)
+        judgement = rules.with_streams(
+            material, candidate.front_end, judgement, _on_streams(model, material, candidate, data)
+        )
     return Taught(network, progress, model, judgement, data, streaming)
+
+
+def _on_streams(model: bytes, material: Material, candidate: Candidate, data: TrainingSet) -> dict[str, OnStream]:
+    heard = {}
+    for split, stream in material.streams.items():
+        frames = stream_features(stream, candidate.front_end)
+        rows = material.corpus.indices(split)
+        clips = np.ascontiguousarray(data.features[rows[material.corpus.targets()[rows] > 0]])
+        heard[split] = OnStream(
+            after_stream(model, clips, frames, candidate.front_end), int8_decisions(model, frames, candidate.front_end)
+        )
+    return heard
 
 
 def _validation(
@@ -266,13 +277,6 @@ def _validation(
     return lambda student: rules.score_under_ceiling(
         material, front_end, rows, logits_of(student, features), logits_of(student, stream)
     )
-
-
-def _decisions(model: bytes, material: Material, front_end: FrontEnd) -> dict[str, NDArray[np.float32]]:
-    return {
-        split: int8_decisions(model, stream_features(stream, front_end), front_end)
-        for split, stream in material.streams.items()
-    }
 
 
 def _identity(assignment: Assignment, candidate: Candidate) -> str:

@@ -28,7 +28,7 @@ from trainables.detection_rows import detection_rows
 from trainables.distil import TrainingSet
 from trainables.features import corpus_features
 from trainables.metrics import Detection, best_f1_threshold, detection
-from trainables.recipe import Judgement, Material, Recipe, Request
+from trainables.recipe import Judgement, Material, OnStream, Recipe, Request
 from trainables.streams import epoch_hop
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
 
@@ -129,25 +129,15 @@ class Wakeword(Recipe):
         material: Material,
         front_end: FrontEnd,
         judgement: Judgement,
-        int8: NDArray[np.float32],
-        decisions: Mapping[str, NDArray[np.float32]],
+        heard: Mapping[str, OnStream],
     ) -> Judgement:
         """False alarms per hour at recalls, at the ceiling and at the threshold, which a set ceiling replaces."""
-        heard = {
-            split: Heard(
-                self._positives(material, split, int8),
-                _margin(outputs),
-                material.streams[split].hours,
-                refractory_decisions(front_end, front_end.new_frames_per_decision),
-            )
-            for split, outputs in decisions.items()
+        refractory = refractory_decisions(front_end, front_end.new_frames_per_decision)
+        scores = {
+            split: Heard(_margin(one.positives), _margin(one.decisions), material.streams[split].hours, refractory)
+            for split, one in heard.items()
         }
-        return judged_on_streams(judgement, heard, material.max_false_alarms_per_hour)
-
-    def _positives(self, material: Material, split: str, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        rows = self.judged_rows(material)
-        wanted = np.isin(rows, material.corpus.indices(split)) & (material.corpus.targets()[rows] == 1)
-        return _margin(outputs[wanted])
+        return judged_on_streams(judgement, scores, material.max_false_alarms_per_hour)
 
 
 RECIPE = Wakeword()
