@@ -108,6 +108,7 @@ def _as_text(front: Front, picked: TrialRow, rule: str, folder: Path) -> str:
         f"front: {len(front.members)} trials, hypervolume {front.hypervolume:.3f}",
         "",
         *_table(front, picked),
+        *_gains(front),
         *_doubt(front),
         "",
         f"picked ({rule}): {_picked(front, picked)}",
@@ -115,6 +116,17 @@ def _as_text(front: Front, picked: TrialRow, rule: str, folder: Path) -> str:
         f"report: {study.results.report_html}",
     ]
     return "\n".join(lines)
+
+
+def _gains(front: Front) -> list[str]:
+    from export.figures import beside_teacher, difference
+
+    lines = []
+    for number, member in front.retrained.members.items():
+        said = [f"{difference(member.gain)} over labels alone, {member.gain.count} seeds"] if member.gains else []
+        said += [f"F1 less the teacher's {beside_teacher(member)}"] if member.gaps else []
+        lines += [f"trial {number} on test: {'; '.join(said)}"] if said else []
+    return ["", *lines] if lines else []
 
 
 def _doubt(front: Front) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from export.confirmation import Estimate, estimate
 from export.results import read_object, write_atomically
-from export.retrained import scores_on_test
+from export.seed_folders import scores_on_test
 
 if TYPE_CHECKING:
     from export.results import Results

@@ -43,12 +43,32 @@ class Confirmed:
     """INT8 scores of one trial by fresh seed, on validation and on test, and its probability of being non-dominated.
 
     `tests` is empty where no figure bears the score's name. The probability is None without a fresh seed of its own,
-    and where no trial has two.
+    and where no trial has two. `gains` are on test, over the twin of the same seed that learnt from labels alone;
+    `gaps` are F1 on test less the teacher's, and `margin` how far below it a student may lie.
     """
 
     scores: Mapping[int, float] = field(default_factory=dict)
     tests: Mapping[int, float] = field(default_factory=dict)
     p_nondominated: float | None = None
+    gains: Mapping[int, float] = field(default_factory=dict)
+    gaps: Mapping[int, float] = field(default_factory=dict)
+    margin: float | None = None
+
+    @property
+    def gain(self) -> Estimate:
+        """What the teacher brought: mean and interval of the differences, positive where it helped."""
+        return estimate(list(self.gains.values()))
+
+    @property
+    def gap(self) -> Estimate:
+        """Mean and interval of F1 less the teacher's."""
+        return estimate(list(self.gaps.values()))
+
+    @property
+    def within_margin(self) -> bool | None:
+        """Whether the mean lies within the margin of the teacher; None where that is not known."""
+        mean = self.gap.mean
+        return None if mean is None or self.margin is None else mean >= -self.margin
 
     @property
     def score(self) -> Estimate:

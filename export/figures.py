@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from export.confirmation import Estimate
+    from export.confirmation import Confirmed, Estimate
     from export.front import Front
     from export.results import Outcome, TrialRow
 
@@ -93,6 +93,22 @@ def estimated(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return score(estimate.mean)
     return f"{estimate.mean:.3f} ({estimate.low:.3f}-{estimate.high:.3f})"
+
+
+def difference(estimate: Estimate) -> str:
+    """A signed mean with its interval, to three decimals."""
+    if estimate.mean is None:
+        return "-"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.mean:+.3f}"
+    return f"{estimate.mean:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f})"
+
+
+def beside_teacher(confirmed: Confirmed) -> str:
+    """F1 less the teacher's, and whether that lies within the recipe's margin."""
+    if confirmed.within_margin is None:
+        return "-"
+    return f"{difference(confirmed.gap)}, within {confirmed.margin}: {'yes' if confirmed.within_margin else 'no'}"
 
 
 def seeds_said(front: Front, row: TrialRow) -> str:

@@ -185,8 +185,13 @@ def _confirmed_member(front: Front, row: TrialRow) -> dict[str, Any]:
 
 
 def _confirmation(confirmed: Confirmed) -> dict[str, Any]:
-    fields = {**_interval("", confirmed.score), **_interval("test_", confirmed.test)}
-    return {**fields, "seeds": confirmed.score.count, "p_nondominated": confirmed.p_nondominated}
+    fields: dict[str, Any] = {**_interval("", confirmed.score), **_interval("test_", confirmed.test)}
+    fields = {**fields, "seeds": confirmed.score.count, "p_nondominated": confirmed.p_nondominated}
+    if confirmed.gains:
+        fields |= {**_interval("gain_", confirmed.gain), "gain_seeds": confirmed.gain.count}
+    if confirmed.gaps:
+        fields |= {**_interval("teacher_gap_", confirmed.gap), "within_teacher_margin": confirmed.within_margin}
+    return fields
 
 
 def _interval(prefix: str, estimate: Estimate) -> dict[str, float | None]:

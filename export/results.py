@@ -59,6 +59,11 @@ class Results:
         return self.folder / "confirm"
 
     @property
+    def twins(self) -> Path:
+        """For each twin of a front's member that learns from labels alone a folder, with one folder for each seed."""
+        return self.folder / "labels_alone"
+
+    @property
     def finals(self) -> Path:
         """One folder for each trial that was trained again at the source's full length."""
         return self.folder / "final"

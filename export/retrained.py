@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
-import numpy as np
-
 from export.confirmation import Confirmed, nondominated_probabilities
-from export.results import Study, TrialRow, folder_fault, read_object
+from export.results import Study, TrialRow, read_object
+from export.seed_folders import numbered, scores_on_test, seed_fault
+from export.twins import with_twins
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from spaces.candidate import Objective
 
 SCORE = "score"
@@ -47,8 +45,11 @@ def read_retrained(study: Study, rivals: Sequence[TrialRow], members: Sequence[T
     records, more_left_out = _records(study, trained)
     axis = score_axis(study.run.objectives)
     scores = {number: _scores(by_seed, study.run.objectives[axis]) for number, by_seed in records.items()}
-    confirmed = _confirmed(study, rivals, members, scores, records) if any(scores.values()) else {}
-    return Retrained(confirmed, finals, {**left_out, **more_left_out})
+    if not any(scores.values()):
+        return Retrained({}, finals, {**left_out, **more_left_out})
+    confirmed = _confirmed(study, rivals, members, scores, records)
+    compared, still_more = with_twins(study, members, confirmed, records)
+    return Retrained(compared, finals, {**left_out, **more_left_out, **still_more})
 
 
 def score_axis(objectives: Sequence[Objective]) -> int:
@@ -88,9 +89,9 @@ def _records(
     """metrics.json by trial and seed, and what is wrong with the folders that were left out."""
     records: dict[int, dict[int, dict[str, Any]]] = {}
     left_out: dict[str, str] = {}
-    for number, folder in _numbered(study.results.confirmations):
-        for seed, seed_folder in _numbered(folder) if number in trained else ():
-            fault = _fault(seed_folder, seed, trained[number], study.run.objectives)
+    for number, folder in numbered(study.results.confirmations):
+        for seed, seed_folder in numbered(folder) if number in trained else ():
+            fault = seed_fault(seed_folder, seed, trained[number].params, f"trial {number}", study.run.objectives)
             if fault:
                 left_out[f"{study.results.confirmations.name}/{number}/{seed}"] = fault
             else:
@@ -101,10 +102,10 @@ def _records(
 def _finals(study: Study, trained: Mapping[int, TrialRow]) -> tuple[tuple[TrialRow, ...], dict[str, str]]:
     rows: list[TrialRow] = []
     left_out: dict[str, str] = {}
-    for number, folder in _numbered(study.results.finals):
+    for number, folder in numbered(study.results.finals):
         if number not in trained:
             continue
-        fault = _fault(folder, number, trained[number], study.run.objectives)
+        fault = seed_fault(folder, number, trained[number].params, f"trial {number}", study.run.objectives)
         if fault:
             left_out[f"{study.results.finals.name}/{number}"] = fault
         else:
@@ -112,48 +113,8 @@ def _finals(study: Study, trained: Mapping[int, TrialRow]) -> tuple[tuple[TrialR
     return tuple(rows), left_out
 
 
-def _numbered(folder: Path) -> list[tuple[int, Path]]:
-    """Folders that are named by a number, in its order."""
-    if not folder.is_dir():
-        return []
-    return sorted((int(entry.name), entry) for entry in folder.iterdir() if entry.name.isdecimal() and entry.is_dir())
-
-
-def _fault(folder: Path, number: int, row: TrialRow, objectives: Sequence[Objective]) -> str:
-    if not (folder / "metrics.json").is_file():
-        return "not finished: metrics.json is missing"
-    fault = folder_fault(folder, number)
-    if fault:
-        return fault
-    metrics = read_object(folder / "metrics.json")
-    if metrics.get("params") != dict(row.params):
-        return f"its parameters are not those of trial {row.number}"
-    values = metrics.get("objectives")
-    missing = [o.name for o in objectives if not isinstance(values, dict) or not _is_number(values.get(o.name))]
-    return f"objective {missing[0]} is missing or not a number" if missing else ""
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and bool(np.isfinite(value))
-
-
 def _scores(by_seed: Mapping[int, Mapping[str, Any]], objective: Objective) -> dict[int, float]:
     return {seed: float(metrics["objectives"][objective.name]) for seed, metrics in by_seed.items()}
-
-
-def scores_on_test(by_seed: Mapping[int, Mapping[str, Any]]) -> dict[int, float]:
-    """The score's twin on test: the figure whose validation value is the score itself, whatever a recipe calls it."""
-    records = list(by_seed.values())
-    first = records[0].get("test") if records else None
-    names = [name for name in first or () if all(_is_score(metrics, name) for metrics in records)]
-    return {seed: float(metrics["test"][names[0]]) for seed, metrics in by_seed.items()} if names else {}
-
-
-def _is_score(metrics: Mapping[str, Any], name: str) -> bool:
-    validation, test = metrics.get("validation"), metrics.get("test")
-    if not isinstance(validation, dict) or not isinstance(test, dict) or not _is_number(test.get(name)):
-        return False
-    return name in validation and validation[name] == metrics.get("score_int8")
 
 
 def _final_row(metrics: Mapping[str, Any], row: TrialRow, objectives: Sequence[Objective]) -> TrialRow:

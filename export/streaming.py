@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -12,7 +13,7 @@ from export.operators import read_model
 from export.tflite import Int8Model, calibrated, converted, fixes_its_batch, host_interpreter, quantized
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
@@ -84,11 +85,11 @@ class Int8Stream:
     def __init__(self, model: bytes, batch: int = 64, threads: int = 1) -> None:
         self._interpreter = host_interpreter(model, threads)
         self.states = states_of(model)
-        self._batch = 1 if fixes_its_batch(model) else batch
+        self.batch = 1 if fixes_its_batch(model) else batch
         self._inputs = self._interpreter.get_input_details()
         self._outputs = self._interpreter.get_output_details()
         for tensor in self._inputs:
-            self._interpreter.resize_tensor_input(tensor["index"], [self._batch, *tensor["shape"][1:]])
+            self._interpreter.resize_tensor_input(tensor["index"], [self.batch, *tensor["shape"][1:]])
         self._interpreter.allocate_tensors()
 
     def quantized(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
@@ -105,8 +106,8 @@ class Int8Stream:
     def codes(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
         """Raw int8 outputs [n, outputs] at the last frame."""
         codes = self.quantized(features)
-        padded = np.concatenate([codes, np.zeros((-len(codes) % self._batch, *codes.shape[1:]), np.int8)])
-        outputs = [self._walk(padded[at : at + self._batch]) for at in range(0, len(padded), self._batch)]
+        padded = np.concatenate([codes, np.zeros((-len(codes) % self.batch, *codes.shape[1:]), np.int8)])
+        outputs = [self._walk(padded[at : at + self.batch]) for at in range(0, len(padded), self.batch)]
         return np.concatenate(outputs)[: len(codes)]
 
     def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -115,15 +116,31 @@ class Int8Stream:
         values: NDArray[np.float32] = (self.codes(features).astype(np.float32) - zero) * np.float32(scale)
         return values
 
+    def running(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Dequantized outputs [lanes, steps, outputs] at every step of at most `batch` lanes [lanes, frames, mels]."""
+        codes = self.quantized(features)
+        padded = np.concatenate([codes, np.zeros((self.batch - len(codes), *codes.shape[1:]), np.int8)])
+        heard = np.stack(list(self._steps(padded)), axis=1)[: len(codes)]
+        scale, zero = self._outputs[0]["quantization"]
+        values: NDArray[np.float32] = (heard.astype(np.float32) - zero) * np.float32(scale)
+        return values
+
+    def frames_per_step(self, mels: int) -> int:
+        """Frames that one step hears."""
+        return math.prod(map(int, self._inputs[0]["shape"][1:])) // mels
+
     def _walk(self, clips: NDArray[np.int8]) -> NDArray[np.int8]:
-        found = [np.full((self._batch, *state.shape[1:]), state.zero_point, np.int8) for state in self.states]
-        logits = np.zeros(0, np.int8)
+        return deque(self._steps(clips), maxlen=1)[0]
+
+    def _steps(self, clips: NDArray[np.int8]) -> Iterator[NDArray[np.int8]]:
+        """Logits [batch, outputs] of one frame after another."""
+        found = [np.full((self.batch, *state.shape[1:]), state.zero_point, np.int8) for state in self.states]
         for frame in clips.swapaxes(0, 1):
             for tensor, values in zip(self._inputs, (frame, *found), strict=True):
                 self._interpreter.set_tensor(tensor["index"], values)
             self._interpreter.invoke()
             logits, *found = (self._interpreter.get_tensor(tensor["index"]) for tensor in self._outputs)
-        return logits
+            yield logits
 
 
 def int8_outputs(model: bytes, features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ def check_output(front: Front, folder: Path, *, overwrite: bool) -> None:
     results = front.study.results
     if any(
         folder.resolve().is_relative_to(kept.resolve())
-        for kept in (results.trials, results.confirmations, results.finals)
+        for kept in (results.trials, results.confirmations, results.twins, results.finals)
     ):
         raise ValueError(f"--out: {folder} lies among the trials of the results folder; choose another")
     if folder.exists() and not folder.is_dir():

@@ -98,7 +98,21 @@ def _figures(member: Member) -> Element:
         ["score, INT8", figures.score(member.metrics.get("score_int8")), ""],
         ["score, float", figures.score(member.metrics.get("score_float")), ""],
     ]
-    return _titled("Figures", plain_table(["", "validation", "test"], [*scores, *rows]))
+    return _titled("Figures", plain_table(["", "validation", "test"], [*scores, *rows, *_beside_teacher(member)]))
+
+
+def _beside_teacher(member: Member) -> list[list[str]]:
+    said = _mapping(member.metrics.get("beside_teacher"))
+    if not said:
+        return []
+    return [
+        ["teacher's F1", "", figures.score(said.get("teacher_f1"))],
+        [
+            f"within {figures.shown(said.get('margin'))} of the teacher",
+            "",
+            "yes" if said.get("within_margin") else "no",
+        ],
+    ]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -105,6 +105,13 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
         "--word", help="wakeword: the word (default: computer); baby_cry: the class (default: what is named like a cry)"
     )
     data.add_argument(
+        "--streams",
+        type=Path,
+        metavar="DIR",
+        help="wakeword: long recordings without the word, to count false alarms on; half is for validation, half for "
+        "test (default: the held-out negatives end to end)",
+    )
+    data.add_argument(
         "--private", type=Path, help="baby_cry: folder of captures of your own that join the data, split by time"
     )
     data.add_argument(
@@ -156,6 +163,13 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
         "--trials", type=int, default=TRIALS, help="trained, stopped and failed trials in all (default: %(default)s)"
     )
     study.add_argument("--epochs", type=int, default=space.EPOCHS, help="epochs per trial (default: %(default)s)")
+    study.add_argument(
+        "--max-false-alarms-per-hour",
+        type=float,
+        metavar="RATE",
+        help="wakeword: choose epoch and threshold by the recall under this ceiling on the validation stream (default: "
+        "by F1)",
+    )
     study.add_argument("--seed", type=int, default=0, help="of data, training and sampler (default: %(default)s)")
     study.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="fix a parameter")
     study.add_argument("--range", action="append", default=[], metavar="NAME=LOW:HIGH", help="narrow a parameter")
@@ -290,17 +304,19 @@ def _options(name: str, space: RecipeSpace, given: argparse.Namespace, arguments
         if folder and not folder.is_dir():
             raise ValueError(f"{option}: {folder} is {'no folder' if folder.exists() else 'not there'}")
     request = Request(
-        given.data,
-        given.word,
-        given.task,
-        given.split,
-        given.teacher,
-        given.seed,
-        given.private,
-        given.train_on,
-        given.noise,
-        given.rooms,
-        views,
+        data=given.data,
+        word=given.word,
+        task=given.task,
+        split=given.split,
+        teacher=given.teacher,
+        seed=given.seed,
+        private=given.private,
+        train_on=given.train_on,
+        streams=given.streams,
+        max_false_alarms_per_hour=given.max_false_alarms_per_hour,
+        noise=given.noise,
+        rooms=given.rooms,
+        views=views,
     )
     return Options(
         recipe=name,

@@ -1,14 +1,15 @@
-"""Second looks at a finished study: its front with fresh seeds, and one pick at the source's full length."""
+"""Second looks at a finished study: its front with fresh seeds, beside labels alone, and one pick at full length."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from export.front import find_front, pick
 from export.results import Results, read_study, require_trained
 from search.study import finished_report
 from spaces import recipe_space
+from spaces.twin import labels_alone, twin_folder
 from trainables.trial import Task
 
 if TYPE_CHECKING:
@@ -24,15 +25,30 @@ def second_looks(options: Options, results: Results) -> list[Task]:
     require_trained(study)
     front = find_front(study)
     tasks = [task for row in front.members for task in _confirmations(row, options)]
+    tasks += _twins(front.members, options)
     if options.final is not None:
         tasks.append(_final(pick(front, options.final), options))
     return [task for task in tasks if not _is_there(task, results)]
 
 
 def _confirmations(row: TrialRow, options: Options) -> list[Task]:
-    seeds = range(options.request.seed + 1, options.request.seed + 1 + options.confirm)
     # The folder's name is the seed: a task is numbered by it.
-    return [Task(seed, row.params, seed=seed, trials=f"confirm/{row.number}") for seed in seeds]
+    return [Task(seed, row.params, seed=seed, trials=f"confirm/{row.number}") for seed in _seeds(options)]
+
+
+def _seeds(options: Options) -> range:
+    return range(options.request.seed + 1, options.request.seed + 1 + options.confirm)
+
+
+def _twins(rows: Sequence[TrialRow], options: Options) -> list[Task]:
+    """The members' twins at alpha 1 with the same seeds; members that differ in the teaching alone share one."""
+    alone = [labels_alone(options.recipe, row.params) for row in rows]
+    twins = {twin_folder(twin): twin for twin in alone if twin is not None}
+    return [
+        Task(seed, twin, seed=seed, trials=f"labels_alone/{folder}")
+        for folder, twin in twins.items()
+        for seed in _seeds(options)
+    ]
 
 
 def _final(row: TrialRow, options: Options) -> Task:
@@ -47,11 +63,14 @@ def _is_there(task: Task, results: Results) -> bool:
 
 def line(task: Task, report: Mapping[str, Any]) -> str:
     """How a second look ended, in words."""
-    what = f"trial {_trial_of(task)} with seed {task.seed}" if task.seed is not None else f"final {task.number}"
+    what = _what(task)
     if report["outcome"] != "trained":
         return f"{what}  {report['outcome']}: {report.get('reason')}"
     return f"{what}  score {report['score_int8']:.3f} (float {report['score_float']:.3f})"
 
 
-def _trial_of(task: Task) -> str:
-    return str(task.trials).rpartition("/")[2]
+def _what(task: Task) -> str:
+    kind, _, name = str(task.trials).partition("/")
+    if kind == "final":
+        return f"final {task.number}"
+    return f"{f'trial {name}' if kind == 'confirm' else f'labels alone {name}'} with seed {task.seed}"

@@ -20,7 +20,7 @@ from trainables.ray_trainable import local_copy_of
 
 # What stays in a local copy that is made anew: this machine's own, and trials, of which one may be finished here and
 # not have got there; a trial is known by its parameters.
-_OURS = (".lock", ".owner", "wandb", "trials", "confirm", "final")
+_OURS = (".lock", ".owner", "wandb", "trials", "confirm", "labels_alone", "final")
 
 
 @final

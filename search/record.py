@@ -44,6 +44,7 @@ MUST_MATCH = (
     "calibration",
     "profiler_version",
     "epochs",
+    "max_false_alarms_per_hour",
     "seed",
     "narrowing",
 )
@@ -81,6 +82,7 @@ def describe(options: Options, material: Material) -> dict[str, Any]:
         "profiler_version": PROFILER_VERSION,
         "calibration": asdict(options.calibration) if options.calibration else None,
         "epochs": options.epochs,
+        "max_false_alarms_per_hour": options.request.max_false_alarms_per_hour,
         "trials": options.trials,
         "sampler": options.sampler,
         "stop": options.stop,

@@ -139,7 +139,7 @@ def _look_again(options: Options, store: Store, cluster: Cluster, say: Say) -> N
         cluster.fault = error
         return
     if tasks:
-        say(f"training {len(tasks)} more: the front with fresh seeds, or a pick at full length")
+        say(f"training {len(tasks)} more: the front with fresh seeds, their twins, or a pick at full length")
         cluster.start()
         cluster.run(ListedTasks(tasks, told))
 

@@ -26,6 +26,7 @@ class RecipeSpace(Protocol):
     EPOCHS: int
     SOURCE_EPOCHS: int
     START_POINTS: Sequence[Mapping[str, Scalar]]
+    LABELS_ALONE: Mapping[str, Scalar]
     ABLATION: Sequence[Setting]
 
     def space(self, trial: BaseTrial) -> Candidate:

@@ -63,6 +63,8 @@ _PUBLISHED: dict[str, Scalar] = {
     "negative_below": 0.05,
     "view_share": 0.0,
 }
+# What makes a student's twin without a teacher, whose filter of the training windows stays: it is of the data.
+LABELS_ALONE: dict[str, Scalar] = {"alpha": 1.0, "temperature": 1.0}
 START_POINTS: tuple[dict[str, Scalar], ...] = ({**_PUBLISHED, "head": YAMNET_HEAD}, {**_PUBLISHED, "head": CRY_HEAD})
 
 # The source's ladder, each rung on top of the one before. With two outputs, so that any teacher can teach it.

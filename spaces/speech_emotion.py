@@ -46,6 +46,8 @@ _PUBLISHED: dict[str, Scalar] = {
     "schedule": "flat_then_linear",
     "peak_lr": 2e-4,
 }
+# What makes a student's twin without a teacher: at alpha 1 neither the temperature nor an assistant means anything.
+LABELS_ALONE: dict[str, Scalar] = {"alpha": 1.0, "temperature": 1.0, "alignment_weight": 0.0, "assistant": "none"}
 START_POINTS: tuple[dict[str, Scalar], ...] = (
     {"student": "wav2tiny", "pool": "mean", "assistant": "none", **_PUBLISHED},
     {"student": "wav2small", "pool": "attention", **_PUBLISHED},

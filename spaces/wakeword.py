@@ -27,31 +27,42 @@ EPOCHS = 20
 # The no-PSRAM preset of the source.
 SOURCE_EPOCHS = 150
 PATIENCE = 15
+# What makes a student's twin without a teacher: at alpha 1 the temperature means nothing.
+LABELS_ALONE: dict[str, Scalar] = {"alpha": 1.0, "temperature": 1.0, "alignment_weight": 0.0}
+# The source's lengths of a clip: without PSRAM, and otherwise.
+CLIP_SECONDS = (1.0, 1.5)
 
 # The no-PSRAM preset of sarpel/wakeword-training-platform: TinyConv [16, 32, 64, 64], 40 mels, 1 s, T 4, teacher's
 # weight 0.7, label smoothing, averaged weights, SpecAugment, half of the clips in noise and a quarter in a room. It
 # names neither ratio nor schedule: three negatives to a positive and a cosine are ours.
+_NO_PSRAM: dict[str, Scalar] = {
+    "clip_ms": 1000,
+    "mels": 40,
+    "hop_ms": 10,
+    "student": "tiny_conv",
+    "tiny_conv_width": 16,
+    "tiny_conv_depth": 4,
+    "tiny_conv_depthwise": False,
+    "temperature": 4.0,
+    "alpha": 0.3,
+    "alignment_weight": 0.0,
+    "schedule": "cosine",
+    "peak_lr": 1e-3,
+    "neg_per_pos": 3.0,
+    "hard_negatives": 0.0,
+    "label_smoothing": 0.1,
+    "hard_loss": "cross_entropy",
+    "ema_decay": 0.999,
+    "mask_share": 0.1,
+    "view_share": 0.5,
+}
+# Its general preset (T 3, teacher's weight 0.6) and the one for a teacher of one's own (T 2.5, weight 0.5), both at
+# 1.5 s and 64 mels. They name no student that would fit a microcontroller: the TinyConv is ours.
+_LONG: dict[str, Scalar] = {**_NO_PSRAM, "clip_ms": 1500, "mels": 64}
 START_POINTS: tuple[dict[str, Scalar], ...] = (
-    {
-        "mels": 40,
-        "hop_ms": 10,
-        "student": "tiny_conv",
-        "tiny_conv_width": 16,
-        "tiny_conv_depth": 4,
-        "tiny_conv_depthwise": False,
-        "temperature": 4.0,
-        "alpha": 0.3,
-        "alignment_weight": 0.0,
-        "schedule": "cosine",
-        "peak_lr": 1e-3,
-        "neg_per_pos": 3.0,
-        "hard_negatives": 0.0,
-        "label_smoothing": 0.1,
-        "hard_loss": "cross_entropy",
-        "ema_decay": 0.999,
-        "mask_share": 0.1,
-        "view_share": 0.5,
-    },
+    _NO_PSRAM,
+    {**_LONG, "temperature": 3.0, "alpha": 0.4},
+    {**_LONG, "temperature": 2.5, "alpha": 0.5},
 )
 
 _SMALL: dict[str, Scalar] = {
@@ -97,6 +108,7 @@ def _schedule(trial: BaseTrial) -> Schedule:
 
 
 def _front_end(trial: BaseTrial) -> FrontEnd:
-    mels = trial.suggest_categorical("mels", (20, 32, 40))
+    mels = trial.suggest_categorical("mels", (20, 32, 40, 64))
     hop_ms = trial.suggest_categorical("hop_ms", (10, 16, 20))
-    return FrontEnd(mels=mels, hop_samples=16 * hop_ms)
+    clip_ms = trial.suggest_categorical("clip_ms", tuple(round(1000 * seconds) for seconds in CLIP_SECONDS))
+    return FrontEnd(mels=mels, hop_samples=16 * hop_ms, clip_seconds=clip_ms / 1000)

@@ -10,7 +10,7 @@ import torch
 import torchaudio
 
 from trainables.cache import content_key, filled_array
-from trainables.corpora.audio import fit_length, load_audio
+from trainables.corpora.audio import load_audio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,23 +29,22 @@ CHUNK_CLIPS = 256
 def corpus_features(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32]:
     """Features [clips, frames, mels] of a whole corpus, memory-mapped; computed once per corpus and front end."""
     key = content_key("log-mel", FEATURES_VERSION, corpus.content_hash, front_end)
-
-    return _features(key, lambda: load_audio(corpus, front_end.clip_samples), len(corpus.clips), front_end)
+    return _features(key, lambda rows: load_audio(corpus, front_end.clip_samples)[rows], len(corpus.clips), front_end)
 
 
 def view_features(view: ClipView, front_end: FrontEnd) -> NDArray[np.float32]:
-    """As `corpus_features`, of a view; a front end with a shorter clip hears the loudest part of the view's."""
+    """As `corpus_features`, of a view; see `ClipView.heard` for a front end with a shorter clip."""
     key = content_key("log-mel", FEATURES_VERSION, view.key, front_end)
-    return _features(key, view.audio, len(view.audio()), front_end)
+    return _features(key, lambda rows: view.heard(rows, front_end.clip_samples), len(view.audio()), front_end)
 
 
-def _features(key: str, audio: Callable[[], NDArray[np.int16]], clips: int, front_end: FrontEnd) -> NDArray[np.float32]:
+def _features(
+    key: str, audio: Callable[[slice], NDArray[np.int16]], clips: int, front_end: FrontEnd
+) -> NDArray[np.float32]:
     def fill(features: NDArray[np.float32]) -> None:
-        heard = audio()
         for at in range(0, clips, CHUNK_CLIPS):
-            part = [fit_length(clip, front_end.clip_samples) for clip in heard[at : at + CHUNK_CLIPS]]
-            samples = torch.from_numpy(np.stack(part).astype(np.float32) / 32768)
-            features[at : at + CHUNK_CLIPS] = log_mel(samples, front_end).numpy()
+            rows = slice(at, at + CHUNK_CLIPS)
+            features[rows] = log_mel(torch.from_numpy(audio(rows).astype(np.float32) / 32768), front_end).numpy()
 
     return filled_array(key, (clips, front_end.frames, front_end.mels), np.float32, fill)
 

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spaces.candidate import Candidate, Scalar
+    from spaces.front_end import FrontEnd
     from trainables.corpora.corpus import Corpus
+    from trainables.corpora.running import Running
     from trainables.taught_views import TaughtViews
     from trainables.teachers.layer_states import LayerStates, States
     from trainables.training_set import TrainingSet
@@ -30,6 +32,8 @@ class Request:
     `noise` and `rooms`, folders of recordings and of impulse responses, are what training clips are heard in, if the
     study has candidates that hear `views`. `teacher_layers` are those that students may be aligned with; None means the
     source's.
+    `streams` is a folder of long recordings without the event, and `max_false_alarms_per_hour` the ceiling that the
+    best epoch and the threshold are chosen under: wakeword alone knows them.
     """
 
     data: Path | None = None
@@ -44,11 +48,20 @@ class Request:
     rooms: Path | None = None
     views: bool = True
     teacher_layers: tuple[int, ...] | None = None
+    streams: Path | None = None
+    max_false_alarms_per_hour: float | None = None
 
     def refuse_captures(self, recipe_name: str) -> None:
         """Raise a `ValueError` where captures are given to a recipe that reads none."""
         if self.private is not None or self.train_on != "both":
             raise ValueError(f"--private, --train-on: {recipe_name} reads no private captures; leave them out")
+
+    def refuse_streams(self, recipe_name: str) -> None:
+        """Raise a `ValueError` where streams or a ceiling of false alarms are given to a recipe that knows none."""
+        if self.streams is not None or self.max_false_alarms_per_hour is not None:
+            raise ValueError(
+                f"--streams, --max-false-alarms-per-hour: {recipe_name} counts no false alarms; leave them out"
+            )
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,8 @@ class Material:
 
     `teacher_logits` [clips, teacher's classes] of a fitted head are cross-fitted on the training split. `data` and
     `teacher` are facts for run.json, each with its `content_hash`; `teacher_layers` are for students that are aligned,
-    `views` for those that hear them.
+    `views` for those that hear them. `streams` are recordings without the event by held-out split, and
+    `max_false_alarms_per_hour` the ceiling on them that decides the best epoch, if there is one.
     """
 
     corpus: Corpus
@@ -67,6 +81,8 @@ class Material:
     warnings: tuple[str, ...] = ()
     teacher_layers: LayerStates | None = None
     views: TaughtViews | None = None
+    streams: Mapping[str, Running] = field(default_factory=dict)
+    max_false_alarms_per_hour: float | None = None
 
     def layer_arrays(self) -> dict[str, NDArray[Any]]:
         """The states of the teacher's layers by their key in the cache."""
@@ -98,8 +114,25 @@ class Judgement:
     rows: list[Mapping[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class OnStream:
+    """What an INT8 student makes of one split as the device hears it.
+
+    `positives` are its outputs [clips, outputs] on the clips that are not of class 0, amid the stream; `decisions`
+    [decisions, outputs] those all along the stream.
+    """
+
+    positives: NDArray[np.float32]
+    decisions: NDArray[np.float32]
+
+
 class Recipe(ABC):
-    """One distillation recipe; its search space is the module of the same name in `spaces/`."""
+    """One distillation recipe; its search space is the module of the same name in `spaces/`.
+
+    `f1_margin` is how far below its teacher's F1 a student may lie, for recipes whose score is F1.
+    """
+
+    f1_margin: ClassVar[float | None] = None
 
     @abstractmethod
     def prepare(self, request: Request) -> Material:
@@ -129,6 +162,20 @@ class Recipe(ABC):
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:
         """The objective of a student's outputs [rows, classes] on clips `rows` of one split; higher is better."""
 
+    def score_under_ceiling(
+        self,
+        material: Material,
+        front_end: FrontEnd,
+        rows: NDArray[np.int64],
+        outputs: NDArray[np.float32],
+        stream: NDArray[np.float32],
+    ) -> float:
+        """What orders epochs, higher is better, where the material has a ceiling of false alarms.
+
+        As `score`; and `stream` [windows, outputs] are the outputs on the validation stream every `epoch_hop` frames.
+        """
+        return self.score(material, rows, outputs)
+
     @abstractmethod
     def judged_rows(self, material: Material) -> NDArray[np.int64]:
         """The clips on which `judge` wants outputs."""
@@ -136,6 +183,16 @@ class Recipe(ABC):
     @abstractmethod
     def judge(self, material: Material, int8: NDArray[np.float32], float32: NDArray[np.float32]) -> Judgement:
         """Every figure from the outputs [rows, classes] of the INT8 and the float student on `judged_rows`."""
+
+    def with_streams(
+        self,
+        material: Material,
+        front_end: FrontEnd,
+        judgement: Judgement,
+        heard: Mapping[str, OnStream],
+    ) -> Judgement:
+        """The judgement with what the INT8 student makes of the material's streams, by split."""
+        return judgement
 
 
 def recipe(name: str) -> Recipe:

@@ -28,7 +28,8 @@ from trainables.cache import cache_folder, content_key
 from trainables.conversion import int8_student, runs_on_device, streaming_difference
 from trainables.distil import Progress, StoppedEarlyError, history_csv, logits_of, teach
 from trainables.loss_warnings import loss_warnings
-from trainables.recipe import Judgement, Material, recipe
+from trainables.recipe import Judgement, Material, OnStream, Recipe, recipe
+from trainables.streams import after_stream, epoch_hop, int8_decisions, stream_features, windows
 from trainables.students import build_student
 
 if TYPE_CHECKING:
@@ -221,8 +222,6 @@ def _taught(
     on_epoch: Callable[[Progress], None],
 ) -> Taught:
     rules, material = recipe(assignment.recipe), assignment.material
-    validation = material.corpus.indices("validation")
-    validation_features = np.ascontiguousarray(data.features[validation])
     torch.manual_seed(assignment.seed)
     outputs = rules.outputs(material, candidate)
     network = build_student(candidate.student, candidate.front_end, outputs).to(assignment.device)
@@ -232,7 +231,7 @@ def _taught(
         candidate,
         epochs=assignment.epochs,
         seed=assignment.seed,
-        validate=lambda student: rules.score(material, validation, logits_of(student, validation_features)),
+        validate=_validation(rules, material, candidate, data),
         checkpoint=folder / "checkpoint.pt",
         identity=_identity(assignment, candidate),
         on_epoch=on_epoch,
@@ -245,7 +244,39 @@ def _taught(
     judged = np.ascontiguousarray(data.features[rules.judged_rows(material)])
     int8, float32 = int8_outputs(model, judged), logits_of(network, judged)
     streaming = streaming_difference(network, judged, float32, int8)
-    return Taught(network, progress, model, rules.judge(material, int8, float32), data, streaming)
+    judgement = rules.judge(material, int8, float32)
+    if material.streams:
+        judgement = rules.with_streams(
+            material, candidate.front_end, judgement, _on_streams(model, material, candidate, data)
+        )
+    return Taught(network, progress, model, judgement, data, streaming)
+
+
+def _on_streams(model: bytes, material: Material, candidate: Candidate, data: TrainingSet) -> dict[str, OnStream]:
+    heard = {}
+    for split, stream in material.streams.items():
+        frames = stream_features(stream, candidate.front_end)
+        rows = material.corpus.indices(split)
+        clips = np.ascontiguousarray(data.features[rows[material.corpus.targets()[rows] > 0]])
+        heard[split] = OnStream(
+            after_stream(model, clips, frames, candidate.front_end), int8_decisions(model, frames, candidate.front_end)
+        )
+    return heard
+
+
+def _validation(
+    rules: Recipe, material: Material, candidate: Candidate, data: TrainingSet
+) -> Callable[[nn.Module], float]:
+    """What orders the epochs: the recipe's score, or under a ceiling of false alarms what the recipe makes of it."""
+    rows = material.corpus.indices("validation")
+    features = np.ascontiguousarray(data.features[rows])
+    if material.max_false_alarms_per_hour is None:
+        return lambda student: rules.score(material, rows, logits_of(student, features))
+    front_end = candidate.front_end
+    stream = windows(stream_features(material.streams["validation"], front_end), front_end, epoch_hop(front_end))
+    return lambda student: rules.score_under_ceiling(
+        material, front_end, rows, logits_of(student, features), logits_of(student, stream)
+    )
 
 
 def _identity(assignment: Assignment, candidate: Candidate) -> str:
@@ -253,9 +284,9 @@ def _identity(assignment: Assignment, candidate: Candidate) -> str:
     material = assignment.material
     facts = [part.get("content_hash") for part in (material.data, material.teacher)]
     views = material.views.content_hash if material.views else ""
-    return content_key(
-        "checkpoint", candidate, assignment.seed, assignment.epochs, facts, material.teacher_layers, views
-    )
+    ceiling = material.max_false_alarms_per_hour
+    heard = (material.teacher_layers, views, ceiling)
+    return content_key("checkpoint", candidate, assignment.seed, assignment.epochs, facts, *heard)
 
 
 def _metrics(
@@ -275,11 +306,22 @@ def _metrics(
         "validation": dict(judgement.validation),
         "test": dict(judgement.test),
         "streaming": dict(taught.streaming),
+        "beside_teacher": _beside_teacher(assignment, judgement),
         "footprint": footprint.as_dict(),
         "parameters": sum(weight.numel() for weight in taught.network.parameters()),
         "best_epoch": taught.progress.best_epoch,
         "warnings": _warnings(assignment.material, candidate_of(assignment.recipe, params), taught),
     }
+
+
+def _beside_teacher(assignment: Assignment, judgement: Judgement) -> dict[str, Any]:
+    """F1 on test beside the teacher's, for recipes that state a margin."""
+    margin = recipe(assignment.recipe).f1_margin
+    teacher = assignment.material.teacher.get("test", {}).get("f1")
+    if margin is None or teacher is None:
+        return {}
+    ours = judgement.test["f1"]
+    return {"f1": ours, "teacher_f1": teacher, "margin": margin, "within_margin": ours >= teacher - margin}
 
 
 def _objectives(recipe_name: str, judgement: Judgement, footprint: Footprint) -> dict[str, Any]:

@@ -67,6 +67,10 @@ STEEPNESS = 0.3
 SEED_NOISE = 0.005
 
 
+def _without_length(point: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    return {name: value for name, value in point.items() if name != "clip_ms"}
+
+
 @final
 class BlackBox:
     """The wake-word space over the front ends and students of the table; in place of training, a function.
@@ -80,7 +84,8 @@ class BlackBox:
     BOARD = wakeword.BOARD
     EPOCHS = wakeword.EPOCHS
     SOURCE_EPOCHS = wakeword.SOURCE_EPOCHS
-    START_POINTS: Sequence[Mapping[str, Scalar]] = wakeword.START_POINTS
+    START_POINTS: Sequence[Mapping[str, Scalar]] = (_without_length(wakeword.START_POINTS[0]),)
+    LABELS_ALONE: Mapping[str, Scalar] = wakeword.LABELS_ALONE
     ABLATION: Sequence[Setting] = ()
 
     def space(self, trial: BaseTrial) -> Candidate:
@@ -94,6 +99,9 @@ class _TrialOverTable:
         self._trial = trial
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        # All clips of the table last a second; older pools know no such parameter.
+        if name == "clip_ms":
+            return 1000
         return self._trial.suggest_categorical(name, IN_TABLE.get(name, choices))
 
     def __getattr__(self, name: str) -> Any:

@@ -14,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from spaces.budget import Budget, Footprint
+from spaces.twin import labels_alone, twin_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,6 +160,17 @@ class ResultsFolder:
         """Train a trial again at full length."""
         self._again(self.folder / "final", number, number, score)
 
+    def labels_alone(self, number: int, **scores: float) -> Path:
+        """Train a trial's twin: `labels_alone(3, s1=0.88)` leaves a seed's folder in the twin's, which is returned."""
+        twin = labels_alone(self.recipe, self.study.trials[number].params)
+        assert twin is not None
+        folder = self.folder / "labels_alone" / twin_folder(twin)
+        cost = Footprint(**self.study.trials[number].user_attrs["footprint"])
+        for seed, score in scores.items():
+            name = int(seed.removeprefix("s"))
+            self._write(folder / str(name), name, dict(twin), score, score + 0.004, cost)
+        return folder
+
     def _again(self, parent: Path, number: int, name: int, score: float) -> None:
         trial = self.study.trials[number]
         cost = Footprint(**trial.user_attrs["footprint"])
@@ -203,6 +215,12 @@ class ResultsFolder:
             "score_float": in_float,
             "validation": {"f1": score, "threshold": 0.5},
             "test": {"f1": score - 0.0317, "threshold": 0.5},
+            "beside_teacher": {
+                "f1": score - 0.0317,
+                "teacher_f1": 0.9,
+                "margin": 0.05,
+                "within_margin": score >= 0.9 - 0.05 + 0.0317,
+            },
             "footprint": cost.as_dict(),
             "seconds": {"training": 9.5, "total": 12.0},
             "warnings": ["distillation loss is 12.1 times the hard loss, over 10: raise alpha"]

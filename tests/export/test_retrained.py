@@ -156,7 +156,10 @@ def test_front_files_gain_fields_where_there_are_seeds(made: ResultsFolder) -> N
     # Half the interval: 4.3027 times the deviation .02 over the root of 3.
     expected = {"mean": 0.94, "low": 0.890317, "high": 0.989683, "seeds": 3}
     on_test = {"test_mean": 0.9083, "test_low": 0.858617, "test_high": 0.957983}
-    assert added == pytest.approx(expected | on_test, abs=1e-6)
+    assert added.pop("within_teacher_margin") is True
+    # The teacher has F1 0.9 on test.
+    gap = {f"teacher_gap_{end}": on_test[f"test_{end}"] - 0.9 for end in ("mean", "low", "high")}
+    assert added == pytest.approx(expected | on_test | gap, abs=1e-6)
     assert (last["mean"], last["low"], last["seeds"], last["p_nondominated"]) == (None, None, 0, None)
     rows = list(csv.DictReader((made.folder / "front.csv").read_text().splitlines()))
     assert float(rows[0]["mean"]) == pytest.approx(0.94)

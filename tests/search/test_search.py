@@ -20,8 +20,9 @@ from optuna.trial import TrialState
 
 from export.tflite import Int8Model
 from search.study import outcome
-from spaces.candidate import Student
+from spaces.candidate import Scalar, Student
 from spaces.front_end import FrontEnd
+from spaces.twin import labels_alone, twin_folder
 from tests.search.studies import ROOT, command, study_of
 from trainables.corpora.wakeword_task import open_corpus
 from trainables.features import corpus_features
@@ -141,11 +142,27 @@ def test_the_front_is_confirmed_and_a_pick_trained_to_the_end_once(
     assert all(
         member["seeds"] == 2 and member["low"] <= member["mean"] <= member["high"] for member in front["members"]
     )
+    twins = {twin_folder(twin) for number in members if (twin := alone(results, number)) is not None}
+    assert {path.name for path in (results / "labels_alone").iterdir()} == twins
+    for folder in twins:
+        metrics = [json.loads(path.read_text()) for path in (results / "labels_alone" / folder).glob("*/metrics.json")]
+        assert [(one["seed"], one["params"]["alpha"]) for one in sorted(metrics, key=lambda one: one["seed"])] == [
+            (1, 1.0),
+            (2, 1.0),
+        ]
+        assert f"labels alone {folder} with seed 1  score" in printed
+    assert len(re.findall(r"^trial \d+ on test: .*over labels alone, 2 seeds; F1 less", printed, re.MULTILINE)) == len(
+        members
+    )
     (final,) = (results / "final").iterdir()
     assert len((final / "history.csv").read_text().splitlines()) == 151
     assert f"final {final.name}  score" in printed
-    assert "fresh seeds, or a pick" in printed
-    assert "fresh seeds, or a pick" not in run(looking), "nothing is trained twice"
+    assert "twins, or a pick" in printed
+    assert "twins, or a pick" not in run(looking), "nothing is trained twice"
+
+
+def alone(results: Path, number: str) -> dict[str, Scalar] | None:
+    return labels_alone("wakeword", study_of(results).trials[int(number)].params)
 
 
 def test_another_front_is_tried_first_in_batches(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import optuna
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from optuna.trial import FixedTrial
 
 import spaces
-from spaces.candidate import DataMix, TeacherFilter
+from spaces.candidate import Candidate, DataMix, Scalar, TeacherFilter
 from spaces.front_end import FrontEnd
 from spaces.narrowed import Narrowing, parameters, parse_narrowing
 
@@ -155,3 +157,19 @@ def test_a_recipe_can_fix_what_the_request_leaves_no_choice_in() -> None:
     assert narrowing.fixing({"width": 8}) == narrowing
     with pytest.raises(ValueError, match="--set: width=8 needs another --teacher; with this one, width is 4"):
         narrowing.fixing({"width": 4})
+
+
+def test_the_sources_other_presets_begin_a_search() -> None:
+    _, general, own = map(_wakeword, spaces.recipe_space("wakeword").START_POINTS)
+    for candidate in (general, own):
+        assert (candidate.front_end.mels, candidate.front_end.clip_seconds, candidate.front_end.frames) == (
+            64,
+            1.5,
+            148,
+        )
+    assert (general.distillation.temperature, general.distillation.alpha) == (3.0, 0.4)
+    assert (own.distillation.temperature, own.distillation.alpha) == (2.5, 0.5)
+
+
+def _wakeword(point: Mapping[str, Scalar]) -> Candidate:
+    return spaces.recipe_space("wakeword").space(FixedTrial(dict(point)))

@@ -100,6 +100,12 @@ def _synthesise(folder: Path, word: str, seed: int, settings: Settings) -> None:
     write_manifest(folder, rows)
 
 
+def held_out_cast(seed: int) -> dict[str, tuple[Voice, ...]]:
+    """The voices of each split of the corpus of `seed`."""
+    random = np.random.default_rng([seed, 0])
+    return _cast(draw_voices(random), random)
+
+
 def _speak(
     plans: Sequence[_Plan], word: str, random: np.random.Generator
 ) -> tuple[list[Samples | None], list[Samples | None]]:

@@ -39,13 +39,25 @@ class Rule:
 @final
 @dataclass(frozen=True)
 class ClipView:
-    """Where the cache keeps a view's clips: of a few bytes, so that it can go to every worker."""
+    """Where the cache keeps a view's clips and the `clean` ones: of a few bytes, so that it can go to every worker."""
 
     key: str
+    clean: str
 
     def audio(self) -> Mapped:
         """Read-only int16 [clips, samples], in the corpus's order; a `RuntimeError` where this cache has none."""
         return cached_array(self.key, self._absent)
+
+    def heard(self, rows: NDArray[np.int64] | slice, samples: int) -> NDArray[np.int16]:
+        """Clips [rows, samples] of at most the view's length: the part that is loudest without noise.
+
+        Of parts equally loud the middle one, so that a recording shorter than the clip stays in its middle.
+        """
+        audio, clean = self.audio()[rows], cached_array(self.clean, self._absent)[rows]
+        if samples == audio.shape[1]:
+            return audio
+        starts = [_loudest(clip, samples) for clip in clean]
+        return np.stack([clip[start : start + samples] for clip, start in zip(audio, starts, strict=True)])
 
     def _absent(self) -> Array:
         raise RuntimeError(f"cache: {self.key} is not there; the driver makes it and hands it to its workers")
@@ -75,7 +87,14 @@ def _view(corpus: Corpus, clip_samples: int, around: Disturbances, seed: int, nu
     split = [clip.split for clip in corpus.clips]
     key = content_key("view", _VERSION, audio_key(corpus, clip_samples), split, around.content_hash, seed, number, rule)
     filled_array(key, (len(corpus.clips), clip_samples), np.int16, fill)
-    return ClipView(key)
+    return ClipView(key, audio_key(corpus, clip_samples))
+
+
+def _loudest(clip: NDArray[np.int16], samples: int) -> int:
+    energy = np.concatenate(([0], np.cumsum(np.square(clip, dtype=np.int64))))
+    within = energy[samples:] - energy[:-samples]
+    loudest = np.flatnonzero(within == within.max())
+    return int(loudest[len(loudest) // 2])
 
 
 def _random(seed: int, view: int, audio_hash: str) -> np.random.Generator:

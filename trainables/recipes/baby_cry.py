@@ -50,6 +50,7 @@ class BabyCry(Recipe):
 
     def prepare(self, request: Request) -> Material:
         """Open the corpus, cut it into windows, score each by the teacher."""
+        request.refuse_streams("baby_cry")
         corpus = open_cries(
             request.data,
             request.word,

@@ -43,6 +43,7 @@ class SpeechEmotion(Recipe):
 
     def prepare(self, request: Request) -> Material:
         """Open the corpus, embed it with the frozen encoder, cross-fit the teacher's head, fit the baseline."""
+        request.refuse_streams("speech_emotion")
         if request.word is not None:
             raise ValueError("--word: speech_emotion has no word; leave it out")
         request.refuse_captures("speech_emotion")

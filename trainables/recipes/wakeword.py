@@ -8,16 +8,28 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from spaces.front_end import FrontEnd
+from spaces.wakeword import CLIP_SECONDS
+from trainables.alarm_rows import (
+    Heard,
+    ceiling_doubts,
+    check_ceiling,
+    epoch_value,
+    judged_on_streams,
+    refractory_decisions,
+    stream_facts,
+    stream_lines,
+)
 from trainables.corpora.audio import audio_key, load_audio
 from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.corpora.disturbances import background_rows
 from trainables.corpora.facts import data_facts
+from trainables.corpora.wakeword_streams import open_streams
 from trainables.corpora.wakeword_task import open_corpus
 from trainables.detection_rows import detection_rows
 from trainables.features import corpus_features
 from trainables.metrics import Detection, best_f1_threshold, detection
-from trainables.recipe import Judgement, Material, Recipe, Request
+from trainables.recipe import Judgement, Material, OnStream, Recipe, Request
+from trainables.streams import epoch_hop
 from trainables.taught_views import TaughtViews, taught_views, views_for
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
 from trainables.teachers.layer_states import LayerStates, kept_layer_states
@@ -28,28 +40,44 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spaces.candidate import Candidate
+    from spaces.front_end import FrontEnd
     from trainables.corpora.views import ClipView
 
 TEACHER_CLIP_SECONDS = 1.0
 WEAK_TEACHER_F1 = 0.8
+# The source's check list: a student within five points of its teacher.
+F1_MARGIN = 0.05
 
 
 @final
 class Wakeword(Recipe):
     """Two classes: everything else (0) and the word (1). A clip's score is the difference of their logits."""
 
+    f1_margin = F1_MARGIN
+
     def prepare(self, request: Request) -> Material:
         """Open the corpus, embed it with the frozen encoder, cross-fit the teacher's head."""
         request.refuse_captures("wakeword")
+        check_ceiling(request.max_false_alarms_per_hour)
         if request.views:
             refuse_views(request.teacher)
         corpus = open_corpus(request.data, request.word, request.task, request.split, request.seed)  # type: ignore[arg-type]
+        streams, doubts = open_streams(corpus, request.streams, request.seed)
         layers = kept_layer_states(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.teacher_layers)
         logits, teacher = _taught(corpus, request)
-        data = data_facts(corpus, request.seed) | {"word": corpus.labels[1]}
-        warnings = [*corpus.warnings, *_teacher_warnings(corpus, teacher, request)]
-        views = _views(corpus, request)
-        return Material(corpus, logits, data, teacher, tuple(warnings), layers, views)
+        ceiling = request.max_false_alarms_per_hour
+        doubts += ceiling_doubts(streams, ceiling)
+        return Material(
+            corpus=corpus,
+            teacher_logits=logits,
+            data=data_facts(corpus, request.seed) | {"word": corpus.labels[1]} | stream_facts(corpus, streams),
+            teacher=teacher,
+            warnings=(*corpus.warnings, *doubts, *_teacher_warnings(corpus, teacher, request)),
+            teacher_layers=layers,
+            views=_views(corpus, request),
+            streams=streams,
+            max_false_alarms_per_hour=ceiling,
+        )
 
     def summary(self, material: Material) -> tuple[str, ...]:
         """The word with its data, the teacher's F1, and what training clips are heard in."""
@@ -57,15 +85,17 @@ class Wakeword(Recipe):
         counts = ", ".join(f"{split} {sum(labels.values())}" for split, labels in data["clips"].items())
         return (
             f"data: {data['name']}, {counts} clips, word {data['word']!r}, split {data['split']}",
+            *stream_lines(material.streams),
             f"teacher: {teacher['name']}, F1 {teacher['validation']['f1']:.3f} on validation",
             *(material.views.summary() if material.views else ()),
         )
 
     def arrays(self, material: Material) -> Mapping[str, NDArray[Any]]:
-        """The decoded clips, and their views."""
-        samples = FrontEnd().clip_samples
-        clips = {audio_key(material.corpus, samples): load_audio(material.corpus, samples)}
-        return {**clips, **material.layer_arrays(), **material.view_arrays()}
+        """The decoded clips at every length of the space, their views, and the streams."""
+        lengths = [round(seconds * material.corpus.sample_rate_hz) for seconds in CLIP_SECONDS]
+        clips = {audio_key(material.corpus, samples): load_audio(material.corpus, samples) for samples in lengths}
+        streams = {stream.audio_key: stream.audio() for stream in material.streams.values()}
+        return {**clips, **streams, **material.layer_arrays(), **material.view_arrays()}
 
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
         """Log-mel features of the candidate's front end beside the teacher's logits, with views where it hears them."""
@@ -85,6 +115,21 @@ class Wakeword(Recipe):
         target, score = material.corpus.targets()[rows] == 1, _margin(outputs)
         return detection(target, score, best_f1_threshold(target, score)).f1
 
+    def score_under_ceiling(
+        self,
+        material: Material,
+        front_end: FrontEnd,
+        rows: NDArray[np.int64],
+        outputs: NDArray[np.float32],
+        stream: NDArray[np.float32],
+    ) -> float:
+        """First meet the ceiling, then maximise recall (micro-wake-word): recall at the lowest threshold under it."""
+        positives = _margin(outputs[material.corpus.targets()[rows] == 1])
+        refractory = refractory_decisions(front_end, epoch_hop(front_end))
+        heard = Heard(positives, _margin(stream), material.streams["validation"].hours, refractory)
+        assert material.max_false_alarms_per_hour is not None
+        return epoch_value(heard, material.max_false_alarms_per_hour, self.score(material, rows, outputs))
+
     def judged_rows(self, material: Material) -> NDArray[np.int64]:
         """Validation clips, then test clips."""
         return np.concatenate([material.corpus.indices("validation"), material.corpus.indices("test")])
@@ -103,6 +148,21 @@ class Wakeword(Recipe):
             decision={"threshold": ours["validation"].threshold},
             rows=_evaluation(material.corpus, rows, _margin(int8), figures),
         )
+
+    def with_streams(
+        self,
+        material: Material,
+        front_end: FrontEnd,
+        judgement: Judgement,
+        heard: Mapping[str, OnStream],
+    ) -> Judgement:
+        """False alarms per hour at recalls, at the ceiling and at the threshold, which a set ceiling replaces."""
+        refractory = refractory_decisions(front_end, front_end.new_frames_per_decision)
+        scores = {
+            split: Heard(_margin(one.positives), _margin(one.decisions), material.streams[split].hours, refractory)
+            for split, one in heard.items()
+        }
+        return judged_on_streams(judgement, scores, material.max_false_alarms_per_hour)
 
 
 RECIPE = Wakeword()
@@ -136,7 +196,7 @@ def _views(corpus: Corpus, request: Request) -> TaughtViews | None:
     def layers(view: ClipView) -> LayerStates:
         return view_layer_states(request.teacher, corpus, TEACHER_CLIP_SECONDS, view, request.teacher_layers)
 
-    samples = round(TEACHER_CLIP_SECONDS * corpus.sample_rate_hz)
+    samples = round(max(CLIP_SECONDS) * corpus.sample_rate_hz)
     return taught_views(request, corpus, samples, others, background, teach, layers)
 
 
@@ -162,7 +222,7 @@ def _evaluation(
     test = corpus.indices("test")
     target, score = corpus.targets()[test] == 1, margin[np.isin(rows, test)]
     threshold = figures["INT8"]["validation"].threshold
-    names = ("f1", "precision", "recall", "false_positive_rate", "auc", "pauc", "eer")
+    names = ("f1", "precision", "recall", "miss_rate", "false_positive_rate", "auc", "pauc", "eer")
     return [
         *detection_rows(figures, names, corpus.labels, target, score),
         _fired_by_source(corpus, test, score >= threshold),

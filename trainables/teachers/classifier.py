@@ -58,11 +58,10 @@ class Classifier:
 
         return self._merged(cached_array(key, heard), corpus.labels)
 
-    def view_logits(self, view: str, audio: NDArray[np.int16], labels: Sequence[str]) -> NDArray[np.float32]:
-        """The same of the clips [clips, samples] of the view of that key."""
-        key = content_key("classifier-view-logits", self.content_hash, view)
-        heard = cached_array(key, lambda: self._score(np.divide(audio, 32768, dtype=np.float32)))
-        return self._merged(heard, labels)
+    def view_logits(self, view: str, audio: NDArray[np.float32], labels: Sequence[str]) -> NDArray[np.float32]:
+        """The same of clips [clips, samples] of the view of that key."""
+        key = content_key("classifier-view-logits", self.content_hash, view, audio.shape)
+        return self._merged(cached_array(key, lambda: self._score(audio)), labels)
 
     def _merged(self, outputs: NDArray[np.float32], labels: Sequence[str]) -> NDArray[np.float32]:
         classes = class_of_label(self.name, self.labels, labels)

@@ -10,7 +10,7 @@ import numpy as np
 from trainables.cache import Array, Mapped, cached_array, content_key, filled_array
 from trainables.teachers import CLASSIFIER, open_encoder
 from trainables.teachers.cross_fitted import units
-from trainables.teachers.embedded import PORTION, embeddings, embeddings_key, half
+from trainables.teachers.embedded import PORTION, clip_samples, embeddings, embeddings_key, half
 from trainables.teachers.ensemble import joined, members_of
 from trainables.teachers.fine_tuning import fine_tuning_of
 from trainables.teachers.head import HEAD_VERSION, cross_fitted_view_logits
@@ -50,7 +50,8 @@ def _said(spec: str, corpus: Corpus, clip_seconds: float, seed: int, views: Sequ
     from trainables.teachers.classifier import Classifier
 
     classifier, train = Classifier(source), corpus.indices("train")
-    return np.stack([classifier.view_logits(view.key, view.audio()[train], corpus.labels) for view in views])
+    samples = clip_samples(corpus, clip_seconds)
+    return np.stack([classifier.view_logits(view.key, _sound(view, train, samples), corpus.labels) for view in views])
 
 
 def _view_logits(
@@ -60,7 +61,7 @@ def _view_logits(
 
     def logits() -> Array:
         clean = embeddings(encoder, corpus, clip_seconds)[train]
-        heard = [_embedded(encoder, view, train) for view in views]
+        heard = [_embedded(encoder, view, train, clip_samples(corpus, clip_seconds)) for view in views]
         target, groups = corpus.targets()[train], units(corpus)[train]
         return cross_fitted_view_logits(clean, target, groups, len(corpus.labels), seed, heard)
 
@@ -69,14 +70,14 @@ def _view_logits(
     return np.array(cached_array(key, logits))
 
 
-def _embedded(encoder: Encoder, view: ClipView, train: NDArray[np.int64]) -> Mapped:
+def _embedded(encoder: Encoder, view: ClipView, train: NDArray[np.int64], samples: int) -> Mapped:
     """Float16 [training clips, steps, width]."""
 
     def heard() -> Array:
-        audio = view.audio()
-        return np.concatenate([half(encoder.embed(_sound(audio[rows])), encoder.name) for rows in _portions(train)])
+        clips = [half(encoder.embed(_sound(view, rows, samples)), encoder.name) for rows in _portions(train)]
+        return np.concatenate(clips)
 
-    return cached_array(_embeddings_key(encoder, view), heard)
+    return cached_array(_embeddings_key(encoder, view, samples), heard)
 
 
 def view_layer_states(
@@ -85,30 +86,30 @@ def view_layer_states(
     """As `kept_layer_states`, of the training clips in a view; the rows of other clips are zeros."""
     encoder = open_encoder(fine_tuning_of(members_of(spec)[1][0])[0])
     layers = checked_layers(encoder, layers)
-    audio, train = view.audio(), corpus.indices("train")
-    _, steps, width = encoder.embed_layers(_sound(audio[:1]), layers[:1])[1][0].shape
+    train, samples = corpus.indices("train"), clip_samples(corpus, clip_seconds)
+    _, steps, width = encoder.embed_layers(_sound(view, train[:1], samples), layers[:1])[1][0].shape
 
     def fill(states: Mapped) -> None:
         embedded = []
         for rows in _portions(train):
-            embeddings, heard = encoder.embed_layers(_sound(audio[rows]), layers)
+            embeddings, heard = encoder.embed_layers(_sound(view, rows, samples), layers)
             embedded.append(half(embeddings, encoder.name))
             states[:, rows] = np.stack([half(layer, encoder.name) for layer in heard])
         # What the pass gives beside the states need not be heard again.
-        cached_array(_embeddings_key(encoder, view), lambda: np.concatenate(embedded))
+        cached_array(_embeddings_key(encoder, view, samples), lambda: np.concatenate(embedded))
 
-    key = content_key("view-layer-states", encoder.content_hash, view.key, list(layers))
-    filled_array(key, (len(layers), len(audio), steps, width), np.float16, fill)
+    key = content_key("view-layer-states", encoder.content_hash, view.key, samples, list(layers))
+    filled_array(key, (len(layers), len(corpus.clips), steps, width), np.float16, fill)
     return LayerStates(key, clip_seconds)
 
 
-def _embeddings_key(encoder: Encoder, view: ClipView) -> str:
-    return content_key("view-embeddings", encoder.content_hash, view.key)
+def _embeddings_key(encoder: Encoder, view: ClipView, samples: int) -> str:
+    return content_key("view-embeddings", encoder.content_hash, view.key, samples)
 
 
 def _portions(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return [rows[at : at + PORTION] for at in range(0, len(rows), PORTION)]
 
 
-def _sound(audio: NDArray[np.int16]) -> NDArray[np.float32]:
-    return np.divide(audio, 32768, dtype=np.float32)
+def _sound(view: ClipView, rows: NDArray[np.int64], samples: int) -> NDArray[np.float32]:
+    return np.divide(view.heard(rows, samples), 32768, dtype=np.float32)

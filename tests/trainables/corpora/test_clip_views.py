@@ -131,4 +131,4 @@ def test_views_are_made_once(corpus: Corpus, surroundings: Disturbances, monkeyp
 
 def test_a_cache_without_the_view_says_so() -> None:
     with pytest.raises(RuntimeError, match="cache: view-0 is not there; the driver makes it"):
-        ClipView("view-0").audio()
+        ClipView("view-0", "audio-0").audio()
