@@ -122,8 +122,9 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
     data.add_argument(
         "--teacher",
         default="speech_embedding",
-        help="speech_embedding; wav2vec2:, hubert:, wavlm: or whisper:NAME_OR_FOLDER; yamnet:FILE_OR_FOLDER; or "
-        "mean(A, B), confident(A, B) (default: %(default)s)",
+        help="speech_embedding; wav2vec2:, hubert:, wavlm: or whisper:NAME_OR_FOLDER, or a file of weights in one; "
+        "yamnet:FILE_OR_FOLDER; classifier:NAME_OR_FOLDER, with its own head; fine_tuned(wav2vec2:..., layers=2, "
+        "epochs=5, lr=3e-5); or mean(A, B), confident(A, B) (default: %(default)s)",
     )
     data.add_argument(
         "--noise", type=Path, help="folder of noise for training clips (default: the data's own, and synthesised noise)"

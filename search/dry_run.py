@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import optuna
 import torch
 
+from search.teacher_progress import said
 from spaces import recipe_space
 from trainables.recipe import Material, recipe
 from trainables.trial import Assignment, footprint_of_untrained, run_trial
@@ -29,7 +30,8 @@ Surveyed = tuple[dict[str, "Scalar"], "Footprint"]
 
 def survey(options: Options, say: Callable[[str], None]) -> None:
     """Say the space's share that fits, its extremes, an estimated time, and a check list of data and teacher."""
-    material = recipe(options.recipe).prepare(options.request)
+    with said(say):
+        material = recipe(options.recipe).prepare(options.request)
     _say_check_list(options.recipe, material, say)
     with tempfile.TemporaryDirectory() as folder:
         assignment = options.assignment(material, Path(folder))

@@ -13,6 +13,7 @@ from search.confirm import line, second_looks
 from search.folder import Store, open_store
 from search.options import Ended, Options
 from search.record import describe, previous_run, refuse_other_recipe, refuse_other_run
+from search.teacher_progress import said
 from spaces import recipe_space
 from trainables.recipe import Material, recipe
 
@@ -56,7 +57,8 @@ def prepared(options: Options, store: Store, say: Say) -> Material:
     previous = previous_run(results)
     refuse_other_recipe(previous, options.recipe, results.folder)
     say(f"preparing {options.recipe}: corpus, teacher")
-    material = recipe(options.recipe).prepare(options.request)
+    with said(say):
+        material = recipe(options.recipe).prepare(options.request)
     for warning in material.warnings:
         say(f"warning: {warning}")
     run = describe(options, material)

@@ -212,7 +212,7 @@ def _teacher(request: Request, corpus: Corpus) -> tuple[Teacher, list[str]]:
     """YAMNet as it is, or an encoder with a head of two classes fitted on the corpus."""
     if not request.teacher.startswith(YAMNET):
         teacher = taught_by(request.teacher, corpus, WINDOW_SECONDS, request.seed)
-        return teacher, fold_warnings(corpus, request.seed)
+        return teacher, fold_warnings(request.teacher, corpus, request.seed)
     model = Yamnet(Path(request.teacher.removeprefix(YAMNET)))
 
     def logits() -> NDArray[np.float32]:

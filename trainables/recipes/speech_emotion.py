@@ -59,7 +59,8 @@ class SpeechEmotion(Recipe):
             **_plain(taught),
         }
         data = data_facts(corpus, request.seed) | {"baseline": _plain(plain)}
-        warnings = [*corpus.warnings, *fold_warnings(corpus, request.seed), *_doubts(request.split, taught, plain)]
+        unfair = fold_warnings(request.teacher, corpus, request.seed)
+        warnings = [*corpus.warnings, *unfair, *_doubts(request.split, taught, plain)]
         return Material(corpus, teacher.logits, data, facts, tuple(warnings), layers)
 
     def summary(self, material: Material) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.taught_views import TaughtViews, taught_views, views_for
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
 from trainables.teachers.layer_states import LayerStates, kept_layer_states
-from trainables.teachers.of_views import view_layer_states, view_logits
+from trainables.teachers.of_views import refuse_views, view_layer_states, view_logits
 from trainables.training_set import TrainingSet
 
 if TYPE_CHECKING:
@@ -41,11 +41,13 @@ class Wakeword(Recipe):
     def prepare(self, request: Request) -> Material:
         """Open the corpus, embed it with the frozen encoder, cross-fit the teacher's head."""
         request.refuse_captures("wakeword")
+        if request.views:
+            refuse_views(request.teacher)
         corpus = open_corpus(request.data, request.word, request.task, request.split, request.seed)  # type: ignore[arg-type]
         layers = kept_layer_states(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.teacher_layers)
         logits, teacher = _taught(corpus, request)
         data = data_facts(corpus, request.seed) | {"word": corpus.labels[1]}
-        warnings = [*corpus.warnings, *_teacher_warnings(corpus, teacher, request.seed)]
+        warnings = [*corpus.warnings, *_teacher_warnings(corpus, teacher, request)]
         views = _views(corpus, request)
         return Material(corpus, logits, data, teacher, tuple(warnings), layers, views)
 
@@ -145,8 +147,8 @@ def _figures(corpus: Corpus, rows: NDArray[np.int64], outputs: NDArray[np.float3
     return {split: detection(target[part], score[part], threshold) for split, part in parts.items() if part.any()}
 
 
-def _teacher_warnings(corpus: Corpus, teacher: Mapping[str, Any], seed: int) -> list[str]:
-    found = fold_warnings(corpus, seed)
+def _teacher_warnings(corpus: Corpus, teacher: Mapping[str, Any], request: Request) -> list[str]:
+    found = fold_warnings(request.teacher, corpus, request.seed)
     for split, doubt in (("validation", "raise alpha or use another"), ("train", "its training targets mislead")):
         if teacher[split]["f1"] < WEAK_TEACHER_F1:
             weak = f"{teacher['name']} reaches F1 {teacher[split]['f1']:.2f} on {split}, under {WEAK_TEACHER_F1}"

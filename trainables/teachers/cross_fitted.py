@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from trainables.cache import cached_array, content_key
-from trainables.teachers import open_encoder
+from trainables.teachers import CLASSIFIER, TRANSFORMERS, open_encoder
 from trainables.teachers.embedded import embeddings, embeddings_key
 from trainables.teachers.ensemble import joined, members_of
-from trainables.teachers.head import HEAD_VERSION, cross_fitted_logits, grouped_folds
+from trainables.teachers.fine_tuning import fine_tuning_of
+from trainables.teachers.head import HEAD_VERSION, cross_fitted_logits, grouped_folds, parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainables.corpora.corpus import Corpus
+    from trainables.teachers.classifier import Classifier
     from trainables.teachers.encoder import Encoder
+    from trainables.teachers.fine_tuned import FineTuned
+    from trainables.teachers.fine_tuning import FineTuning
 
 
 @final
@@ -34,30 +40,70 @@ class Teacher:
 def taught_by(spec: str, corpus: Corpus, clip_seconds: float, seed: int) -> Teacher:
     """What the teacher that `--teacher` names says of each clip, through a head that never saw the clip's speaker.
 
-    An encoder (see `open_encoder`), or several joined as `mean(A, B)` or `confident(A, B)`, each with its own head.
+    An encoder (see `open_encoder`); one whose top layers are trained with its head, as `fine_tuned(ENCODER, layers=2)`
+    (see `FineTuning`); an audio classifier as it is, `classifier:NAME_OR_FOLDER`; or several of these joined as
+    `mean(A, B)` or `confident(A, B)`, each with its own head.
     """
     rule, members = members_of(spec)
     # All are opened before any is run, which takes minutes.
-    encoders = [open_encoder(member) for member in members]
-    taught = [_taught_by(encoder, corpus, clip_seconds, seed) for encoder in encoders]
+    opened = [_opened(member, corpus) for member in members]
+    taught = [taught_by_one(corpus, clip_seconds, seed) for taught_by_one in opened]
     if not rule:
         return taught[0]
     name = f"{rule}({', '.join(teacher.name for teacher in taught)})"
-    identity = hashlib.sha256(" ".join([rule, *(teacher.content_hash for teacher in taught)]).encode()).hexdigest()
+    identity = _hash(rule, *(teacher.content_hash for teacher in taught))
     return Teacher(joined(rule, [teacher.logits for teacher in taught]), name, identity)
 
 
+def _opened(spec: str, corpus: Corpus) -> Callable[[Corpus, float, int], Teacher]:
+    plain, tuning = fine_tuning_of(spec)
+    kind, _, source = plain.partition(":")
+    if tuning is not None and (kind not in TRANSFORMERS or not source):
+        known = ", ".join(f"{name}:" for name in TRANSFORMERS)
+        raise ValueError(f"--teacher: {spec}: only {known} have layers that can be fine-tuned")
+    if kind == CLASSIFIER and source:
+        from trainables.teachers.classifier import Classifier
+
+        classifier = Classifier(source)
+        classifier.check_labels(corpus.labels)
+        return partial(_taught_by_classifier, classifier)
+    encoder = open_encoder(plain)
+    return partial(_taught_by, encoder) if tuning is None else partial(_taught_by_tuned, _fine_tuned(encoder, tuning))
+
+
+def _fine_tuned(encoder: Encoder, tuning: FineTuning) -> FineTuned:
+    from trainables.teachers.fine_tuned import FineTuned
+    from trainables.teachers.transformer import Transformer
+
+    assert isinstance(encoder, Transformer)
+    return FineTuned(encoder, tuning)
+
+
 def _taught_by(encoder: Encoder, corpus: Corpus, clip_seconds: float, seed: int) -> Teacher:
-    embedded = embeddings_key(encoder, corpus, clip_seconds)
-
     def logits() -> NDArray[np.float32]:
-        training = np.isin(np.arange(len(corpus.clips)), corpus.indices("train"))
         kept = embeddings(encoder, corpus, clip_seconds)
-        return cross_fitted_logits(kept, corpus.targets(), units(corpus), training, len(corpus.labels), seed)
+        return cross_fitted_logits(kept, corpus.targets(), units(corpus), _training(corpus), len(corpus.labels), seed)
 
+    embedded = embeddings_key(encoder, corpus, clip_seconds)
     outputs = np.array(cached_array(content_key("teacher-logits", HEAD_VERSION, embedded, seed), logits))
-    identity = hashlib.sha256(f"{encoder.content_hash} {HEAD_VERSION}".encode()).hexdigest()
-    return Teacher(outputs, encoder.name, identity)
+    return Teacher(outputs, encoder.name, _hash(encoder.content_hash, HEAD_VERSION))
+
+
+def _taught_by_tuned(tuned: FineTuned, corpus: Corpus, clip_seconds: float, seed: int) -> Teacher:
+    folds = parts(corpus.targets(), units(corpus), _training(corpus), seed)
+    return Teacher(tuned.logits(corpus, clip_seconds, folds, seed), tuned.name, _hash(tuned.identity))
+
+
+def _taught_by_classifier(classifier: Classifier, corpus: Corpus, clip_seconds: float, seed: int) -> Teacher:
+    return Teacher(classifier.logits(corpus, clip_seconds), classifier.name, _hash(classifier.content_hash))
+
+
+def _training(corpus: Corpus) -> NDArray[np.bool_]:
+    return np.isin(np.arange(len(corpus.clips)), corpus.indices("train"))
+
+
+def _hash(*identity: object) -> str:
+    return hashlib.sha256(" ".join(map(str, identity)).encode()).hexdigest()
 
 
 def units(corpus: Corpus) -> NDArray[np.int64]:
@@ -66,9 +112,12 @@ def units(corpus: Corpus) -> NDArray[np.int64]:
     return np.unique(names, return_inverse=True)[1]
 
 
-def fold_warnings(corpus: Corpus, seed: int) -> list[str]:
-    """A warning where the head's folds cannot keep speakers apart."""
+def fold_warnings(spec: str, corpus: Corpus, seed: int) -> list[str]:
+    """Warnings where what the teacher says of a training clip may come of having seen it, or its speaker."""
+    members = members_of(spec)[1]
+    classifiers = [member for member in members if member.startswith(f"{CLASSIFIER}:")]
+    found = [f"teacher: {name} is not cross-fitted: it may have learnt from these clips" for name in classifiers]
     train = corpus.indices("train")
-    if grouped_folds(corpus.targets()[train], units(corpus)[train], seed):
-        return []
-    return ["teacher: too few speakers to leave any out; a training clip's speaker was seen by its head"]
+    if len(classifiers) < len(members) and not grouped_folds(corpus.targets()[train], units(corpus)[train], seed):
+        found.append("teacher: too few speakers to leave any out; a training clip's speaker was seen by its head")
+    return found

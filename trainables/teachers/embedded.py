@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trainables.cache import Array, Mapped, cached_array, content_key
+from trainables.cache import Array, Mapped, cached_array, content_key, filled_array
 from trainables.corpora.audio import load_audio
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from trainables.corpora.corpus import Corpus
     from trainables.teachers.encoder import Encoder
 
 # A multiple of every encoder's batch, so that a clip is heard in the same company however it is called.
 PORTION = 64
+
+# Audio [clips, samples] to embeddings, and states [clips, steps, width] of some places, all of one shape.
+Hear = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]]
+
 PROGRESS = logging.getLogger(__name__)
 
 
@@ -32,14 +35,30 @@ def embeddings(encoder: Encoder, corpus: Corpus, clip_seconds: float) -> Mapped:
 
     def heard() -> Array:
         return np.concatenate(
-            [half(encoder.embed(audio), encoder.name) for _, audio in portions(encoder, corpus, clip_seconds)]
+            [half(encoder.embed(audio), encoder.name) for _, audio in portions(encoder.name, corpus, clip_seconds)]
         )
 
     return cached_array(embeddings_key(encoder, corpus, clip_seconds), heard)
 
 
-def portions(encoder: Encoder, corpus: Corpus, clip_seconds: float) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """The rows of some clips after others, with their audio [clips, samples] in [-1, 1); says how far it has come."""
+def states(key: str, encoder: Encoder, corpus: Corpus, clip_seconds: float, hear: Hear) -> Mapped:
+    """Float16 [places, clips, steps, width]: what `hear` gives beside the embeddings, which are kept too."""
+    silence = np.zeros((1, clip_samples(corpus, clip_seconds)), np.float32)
+    places = hear(silence)[1]
+
+    def fill(kept: Mapped) -> None:
+        embedded = []
+        for rows, audio in portions(encoder.name, corpus, clip_seconds):
+            embedding, heard = hear(audio)
+            embedded.append(half(embedding, encoder.name))
+            kept[:, rows] = np.stack([half(place, encoder.name) for place in heard])
+        cached_array(embeddings_key(encoder, corpus, clip_seconds), lambda: np.concatenate(embedded))
+
+    return filled_array(key, (len(places), len(corpus.clips), *places[0].shape[1:]), np.float16, fill)
+
+
+def portions(name: str, corpus: Corpus, clip_seconds: float) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Rows of some clips after others, and their audio [clips, samples] in [-1, 1); tells how far `name` has come."""
     audio = load_audio(corpus, clip_samples(corpus, clip_seconds))
     said = 0
     for at in range(0, len(audio), PORTION):
@@ -47,7 +66,7 @@ def portions(encoder: Encoder, corpus: Corpus, clip_seconds: float) -> Iterator[
         yield rows, np.divide(audio[rows], 32768, dtype=np.float32)
         if (tenths := 10 * rows.stop // len(audio)) > said:
             said = tenths
-            PROGRESS.info("%s: heard %d of %d clips", encoder.name, rows.stop, len(audio))
+            PROGRESS.info("%s: heard %d of %d clips", name, rows.stop, len(audio))
 
 
 def clip_samples(corpus: Corpus, clip_seconds: float) -> int:

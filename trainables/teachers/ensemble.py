@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 RULES = ("mean", "confident")
 _SPEC = re.compile(r"(?P<rule>[a-z]+)\((?P<members>.*)\)")
+# A comma that stands in no brackets: members have settings of their own.
+_OUTER_COMMA = re.compile(r",(?![^(]*\))")
 _LEAST = 1e-9
 
 
@@ -24,7 +26,7 @@ def members_of(spec: str) -> tuple[str, tuple[str, ...]]:
     match = _SPEC.fullmatch(spec.strip())
     if not match:
         return "", (spec,)
-    members = tuple(filter(None, (member.strip() for member in match["members"].split(","))))
+    members = tuple(filter(None, (member.strip() for member in _OUTER_COMMA.split(match["members"]))))
     if match["rule"] not in RULES:
         raise ValueError(f"--teacher: {match['rule']!r} is no way to join teachers; use {' or '.join(RULES)}(A, B)")
     if len(set(members)) < 2:

@@ -49,18 +49,24 @@ def cross_fitted_logits(
     classes: int,
     seed: int,
 ) -> NDArray[np.float32]:
-    """Logits [clips, classes] of every clip.
-
-    Training clips are scored by a head fitted on the other folds (see `folds`): a head that saw them would only repeat
-    their labels. All other clips are scored by a head fitted on the whole training split.
-    """
+    """Logits [clips, classes] of every clip, each scored by a head that `parts` says never saw it."""
     logits = np.empty((len(target), classes), np.float32)
-    rows = np.flatnonzero(training)
-    if not training.all():
-        logits[~training] = _fit_and_score(embeddings, target, rows, np.flatnonzero(~training), classes, seed)
-    for fitted, held_out in folds(target[rows], groups[rows], seed):
-        logits[rows[held_out]] = _fit_and_score(embeddings, target, rows[fitted], rows[held_out], classes, seed)
+    for fitted, scored in parts(target, groups, training, seed):
+        logits[scored] = head_scores(fitted_head(embeddings, target, fitted, classes, seed), embeddings, scored)
     return logits
+
+
+def parts(
+    target: NDArray[np.int64], groups: NDArray[np.int64], training: NDArray[np.bool_], seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Rows to fit on and rows to score, which together are all.
+
+    Training clips are scored by what is fitted on the other folds (see `folds`): what saw them would only repeat their
+    labels. All other clips are scored by what is fitted on the whole training split.
+    """
+    rows = np.flatnonzero(training)
+    others = [] if training.all() else [(rows, np.flatnonzero(~training))]
+    return others + [(rows[fitted], rows[held_out]) for fitted, held_out in folds(target[rows], groups[rows], seed)]
 
 
 def cross_fitted_view_logits(
@@ -77,9 +83,9 @@ def cross_fitted_view_logits(
     """
     logits = np.empty((len(views), len(target), classes), np.float32)
     for fitted, held_out in folds(target, groups, seed):
-        head = _fit(embeddings, target, fitted, classes, seed)
+        head = fitted_head(embeddings, target, fitted, classes, seed)
         for number, view in enumerate(views):
-            logits[number, held_out] = _scores(head, view, held_out)
+            logits[number, held_out] = head_scores(head, view, held_out)
     return logits
 
 
@@ -108,20 +114,10 @@ def grouped_folds(
     return found if complete else []
 
 
-def _fit_and_score(
-    embeddings: NDArray[np.float32],
-    target: NDArray[np.int64],
-    fitted: NDArray[np.int64],
-    scored: NDArray[np.int64],
-    classes: int,
-    seed: int,
-) -> NDArray[np.float32]:
-    return _scores(_fit(embeddings, target, fitted, classes, seed), embeddings, scored)
-
-
-def _fit(
+def fitted_head(
     embeddings: NDArray[np.float32], target: NDArray[np.int64], fitted: NDArray[np.int64], classes: int, seed: int
 ) -> Head:
+    """A head that learnt the rows `fitted` of embeddings [clips, steps, width]."""
     torch.manual_seed(seed)
     head = Head(embeddings.shape[2], classes)
     optimizer = torch.optim.AdamW(head.parameters(), lr=PEAK_LR, weight_decay=WEIGHT_DECAY)
@@ -139,10 +135,11 @@ def _fit(
 
 
 @torch.no_grad()
-def _scores(head: Head, embeddings: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def head_scores(head: Head, embeddings: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Logits [rows, classes]."""
     head.eval()
-    parts = [head(_tensor(embeddings, rows[at : at + 1024])) for at in range(0, len(rows), 1024)]
-    result: NDArray[np.float32] = torch.cat(parts).numpy()
+    scored = [head(_tensor(embeddings, rows[at : at + 1024])) for at in range(0, len(rows), 1024)]
+    result: NDArray[np.float32] = torch.cat(scored).numpy()
     return result
 
 

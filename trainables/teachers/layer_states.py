@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cache import Array, Mapped, cached_array, content_key, filled_array
-from trainables.teachers import open_encoder
-from trainables.teachers.embedded import clip_samples, embeddings_key, half, portions
+from trainables.cache import Array, Mapped, cached_array, content_key
+from trainables.teachers import embedded, open_encoder
 from trainables.teachers.ensemble import members_of
+from trainables.teachers.fine_tuning import fine_tuning_of
 
 if TYPE_CHECKING:
     from trainables.corpora.corpus import Corpus
@@ -69,10 +69,10 @@ def kept_layer_states(
     spec: str, corpus: Corpus, clip_seconds: float, layers: Sequence[int] | None = None
 ) -> LayerStates:
     """As `layer_states`, made where they are missing and left in the cache."""
-    encoder = open_encoder(members_of(spec)[1][0])
+    encoder = open_encoder(fine_tuning_of(members_of(spec)[1][0])[0])
     layers = checked_layers(encoder, layers)
     key = content_key("layer-states", encoder.content_hash, corpus.content_hash, clip_seconds, list(layers))
-    _stored(key, encoder, corpus, clip_seconds, layers)
+    embedded.states(key, encoder, corpus, clip_seconds, lambda audio: encoder.embed_layers(audio, layers))
     return LayerStates(key, clip_seconds)
 
 
@@ -81,19 +81,3 @@ def checked_layers(encoder: Encoder, layers: Sequence[int] | None) -> Sequence[i
     layers = PUBLISHED_LAYERS[: encoder.layer_count] if layers is None else layers
     encoder.check_layers(layers)
     return layers
-
-
-def _stored(key: str, encoder: Encoder, corpus: Corpus, clip_seconds: float, layers: Sequence[int]) -> Mapped:
-    """[layers, clips, steps, width]; the embeddings that the pass gives beside them are kept too."""
-    silence = np.zeros((1, clip_samples(corpus, clip_seconds)), np.float32)
-    _, steps, width = encoder.embed_layers(silence, layers[:1])[1][0].shape
-
-    def fill(states: Mapped) -> None:
-        embedded = []
-        for rows, audio in portions(encoder, corpus, clip_seconds):
-            embeddings, heard = encoder.embed_layers(audio, layers)
-            embedded.append(half(embeddings, encoder.name))
-            states[:, rows] = np.stack([half(layer, encoder.name) for layer in heard])
-        cached_array(embeddings_key(encoder, corpus, clip_seconds), lambda: np.concatenate(embedded))
-
-    return filled_array(key, (len(layers), len(corpus.clips), steps, width), np.float16, fill)

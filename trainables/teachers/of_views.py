@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainables.cache import Array, Mapped, cached_array, content_key, filled_array
-from trainables.teachers import open_encoder
+from trainables.teachers import CLASSIFIER, open_encoder
 from trainables.teachers.cross_fitted import units
 from trainables.teachers.embedded import PORTION, embeddings, embeddings_key, half
 from trainables.teachers.ensemble import joined, members_of
+from trainables.teachers.fine_tuning import fine_tuning_of
 from trainables.teachers.head import HEAD_VERSION, cross_fitted_view_logits
 from trainables.teachers.layer_states import LayerStates, checked_layers
 
@@ -31,8 +32,25 @@ def view_logits(
     Its heads are fitted on the clips without noise. Each view is embedded once and kept in the cache.
     """
     rule, members = members_of(spec)
-    said = [_view_logits(open_encoder(member), corpus, clip_seconds, seed, views) for member in members]
+    said = [_said(member, corpus, clip_seconds, seed, views) for member in members]
     return np.stack([joined(rule, of_one) for of_one in zip(*said, strict=True)]) if rule else said[0]
+
+
+def refuse_views(spec: str) -> None:
+    """Raise a `ValueError` where a member is fine-tuned: its copies are gone when they have scored the clips."""
+    tuned = [member for member in members_of(spec)[1] if fine_tuning_of(member)[1] is not None]
+    if tuned:
+        raise ValueError(f"--teacher: {tuned[0]} cannot score clips in noise and rooms; add --set view_share=0")
+
+
+def _said(spec: str, corpus: Corpus, clip_seconds: float, seed: int, views: Sequence[ClipView]) -> NDArray[np.float32]:
+    kind, _, source = spec.partition(":")
+    if kind != CLASSIFIER:
+        return _view_logits(open_encoder(spec), corpus, clip_seconds, seed, views)
+    from trainables.teachers.classifier import Classifier
+
+    classifier, train = Classifier(source), corpus.indices("train")
+    return np.stack([classifier.view_logits(view.key, view.audio()[train], corpus.labels) for view in views])
 
 
 def _view_logits(
@@ -65,7 +83,7 @@ def view_layer_states(
     spec: str, corpus: Corpus, clip_seconds: float, view: ClipView, layers: Sequence[int] | None = None
 ) -> LayerStates:
     """As `kept_layer_states`, of the training clips in a view; the rows of other clips are zeros."""
-    encoder = open_encoder(members_of(spec)[1][0])
+    encoder = open_encoder(fine_tuning_of(members_of(spec)[1][0])[0])
     layers = checked_layers(encoder, layers)
     audio, train = view.audio(), corpus.indices("train")
     _, steps, width = encoder.embed_layers(_sound(audio[:1]), layers[:1])[1][0].shape

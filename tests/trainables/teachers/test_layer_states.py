@@ -98,9 +98,9 @@ def test_states_that_no_float16_holds_are_refused(value: float) -> None:
 
 def test_progress_is_told_in_tenths(corpus: Corpus, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", embedded.__name__):
-        rows = [rows for rows, _ in embedded.portions(open_encoder("speech_embedding"), corpus, 0.5)]
+        rows = [rows for rows, _ in embedded.portions("mine", corpus, 0.5)]
     assert [row.stop for row in rows] == [64, 108]
-    assert caplog.messages == [f"speech_embedding: heard {clips} of 108 clips" for clips in (64, 108)]
+    assert caplog.messages == [f"mine: heard {clips} of 108 clips" for clips in (64, 108)]
 
 
 def test_encoders_that_differ_in_their_configuration_alone_are_two(small_encoder: SmallEncoder) -> None:

@@ -18,7 +18,7 @@ from trainables.teachers.cross_fitted import taught_by
 from trainables.teachers.encoder import Encoder
 from trainables.teachers.ensemble import joined
 from trainables.teachers.layer_states import layer_states
-from trainables.teachers.of_views import view_layer_states, view_logits
+from trainables.teachers.of_views import refuse_views, view_layer_states, view_logits
 from trainables.teachers.speech_embedding import SpeechEmbedding
 
 SAMPLES = 16_000
@@ -106,3 +106,11 @@ def test_views_are_of_the_clips_own_length(corpus: Corpus) -> None:
     (view,) = some_views(corpus, UNCHANGED, count=1)
     assert np.array_equal(view.audio(), load_audio(corpus, SAMPLES))
     assert np.array_equal(cached_array(view.key, lambda: np.zeros(1)), view.audio())
+
+
+def test_a_fine_tuned_teacher_is_told_of_before_it_is_trained() -> None:
+    refuse_views("mean(speech_embedding, wav2vec2:somewhere)")
+    with pytest.raises(
+        ValueError, match=r"--teacher: fine_tuned\(.*\) cannot score clips in noise .* add --set view_share=0"
+    ):
+        refuse_views("mean(speech_embedding, fine_tuned(wav2vec2:somewhere, layers=1))")
