@@ -204,6 +204,18 @@ def test_a_student_with_yamnets_outputs_runs_in_tflm(material: Material, tmp_pat
         assert np.abs(found.astype(int) - expected).max() <= 1
 
 
+def assert_views_are_taught_for_both_heads(material: Material) -> None:
+    train = material.corpus.indices("train")
+    for head, outputs in (("yamnet", CLASSES), ("cry", 2)):
+        point = {**space.START_POINTS[0], "head": head, "view_share": 0.5, "filter": False}
+        data = recipe("baby_cry").training_set(material, space.space(FixedTrial(point)))
+        assert len(data.views) == 2
+        for view in data.views:
+            assert view.teacher.shape == data.teacher.shape == (len(material.corpus.clips), outputs)
+            assert (view.teacher[train] != data.teacher[train]).any()
+            assert (np.delete(view.teacher, train, axis=0) == np.delete(data.teacher, train, axis=0)).all()
+
+
 def test_yamnet_teaches_without_a_head(cry_folder: Path, tmp_path: Path) -> None:
     tensorflow: Any = importlib.import_module("tensorflow")
 
@@ -224,6 +236,7 @@ def test_yamnet_teaches_without_a_head(cry_folder: Path, tmp_path: Path) -> None
     assert probability[silent].max() < probability[~silent].min()
     assert found.teacher["name"] == f"yamnet:{tmp_path.name}"
     np.testing.assert_array_equal(recipe("baby_cry").prepare(request).teacher_logits, found.teacher_logits)
+    assert_views_are_taught_for_both_heads(found)
     lines = recipe("baby_cry").summary(found)
     assert "train 8 (24 windows), validation 8 (24 windows), test 8 (24 windows) recordings" in lines[0]
 
