@@ -120,7 +120,9 @@ def footprint_of_untrained(assignment: Assignment, params: Mapping[str, Scalar])
         # The same footprint each time: a zero point of 0, which weights may bring about, spares a kernel some work.
         torch.manual_seed(0)
         network = _with_distinct_weights(build_student(candidate.student, candidate.front_end, outputs))
-    clips = np.random.default_rng(0).standard_normal((8, candidate.front_end.frames, candidate.front_end.mels))
+    clips = np.random.default_rng(0).standard_normal(
+        (8, candidate.front_end.frames, candidate.front_end.values_per_frame)
+    )
     model = int8_student(network, clips.astype(np.float32))
     footprint = footprint_of(model, assignment.board, candidate.front_end, assignment.calibration)
     keep_footprint(assignment, params, footprint)
@@ -345,7 +347,8 @@ def _student(assignment: Assignment, candidate: Candidate, taught: Taught) -> di
 def _write_exported(path: Path, network: nn.Module, candidate: Candidate) -> None:
     network = network.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     logging.getLogger("torch.export").setLevel(logging.ERROR)
-    program = torch.export.export(*runs_on_device(network, candidate.front_end.frames, candidate.front_end.mels))
+    front_end = candidate.front_end
+    program = torch.export.export(*runs_on_device(network, front_end.frames, front_end.values_per_frame))
     partial = path.with_name(f"student.{os.getpid()}.tmp.pt2")
     torch.export.save(program, partial)
     partial.replace(path)
