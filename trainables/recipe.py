@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spaces.candidate import Candidate, Scalar
+    from trainables.beside_teacher import DeviceTeacher
     from trainables.corpora.corpus import Corpus
     from trainables.distil import TrainingSet
 
@@ -98,6 +99,10 @@ class Recipe(ABC):
     def fixed(self, request: Request) -> Mapping[str, Scalar]:
         """Parameters of the space that the request leaves no choice in, each with its one value."""
         return {}
+
+    def device_teacher(self, material: Material) -> DeviceTeacher | None:
+        """The teacher as the chip would run it, for its footprint beside the student's; None where it is not known."""
+        return None
 
     @abstractmethod
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:

@@ -24,6 +24,7 @@ from export.streaming import int8_outputs, states_of
 from export.tflite import CALIBRATION_CLIPS
 from spaces import recipe_space
 from spaces.budget import Footprint
+from trainables.beside_teacher import beside_rows, compression, teacher_costs
 from trainables.cache import cache_folder, content_key
 from trainables.conversion import int8_student, runs_on_device, streaming_difference
 from trainables.distil import Progress, StoppedEarlyError, history_csv, logits_of, teach
@@ -260,6 +261,7 @@ def _metrics(
     assignment: Assignment, number: int, params: Mapping[str, Scalar], taught: Taught, footprint: Footprint
 ) -> dict[str, Any]:
     judgement = taught.judgement
+    parameters = sum(weight.numel() for weight in taught.network.parameters())
     return {
         "schema": SCHEMA,
         "number": number,
@@ -274,7 +276,8 @@ def _metrics(
         "test": dict(judgement.test),
         "streaming": dict(taught.streaming),
         "footprint": footprint.as_dict(),
-        "parameters": sum(weight.numel() for weight in taught.network.parameters()),
+        "parameters": parameters,
+        "compression": compression(assignment.material.teacher, parameters),
         "best_epoch": taught.progress.best_epoch,
         "warnings": _warnings(assignment.material, candidate_of(assignment.recipe, params), taught),
     }
@@ -314,7 +317,8 @@ def _write(
     write_atomically(folder / "student.int8.tflite", taught.int8)
     _write_exported(folder / "student.pt2", taught.network, candidate)
     write_atomically(folder / "student.json", json.dumps(_student(assignment, candidate, taught), indent=2))
-    write_atomically(folder / "evaluation.json", json.dumps([*taught.judgement.rows, *_streaming_rows(taught)]))
+    rows = [*taught.judgement.rows, *_streaming_rows(taught), *_teacher_rows(assignment, metrics)]
+    write_atomically(folder / "evaluation.json", json.dumps(rows))
     write_atomically(folder / "history.csv", history_csv(taught.progress.history))
     # Last, because a folder with metrics.json counts as finished.
     write_atomically(folder / "metrics.json", json.dumps(metrics, indent=2))
@@ -327,6 +331,12 @@ def _streaming_rows(taught: Taught) -> list[dict[str, Any]]:
     values = [round(taught.streaming[name], 6) for name in columns]
     title = "Logits frame by frame, less the float student's of whole clips"
     return [{"type": "table", "title": title, "columns": columns, "rows": [values]}]
+
+
+def _teacher_rows(assignment: Assignment, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    teacher = recipe(assignment.recipe).device_teacher(assignment.material)
+    on_device = teacher_costs(teacher, assignment.board, assignment.calibration) if teacher else None
+    return beside_rows(assignment.material.teacher, metrics, on_device)
 
 
 def _student(assignment: Assignment, candidate: Candidate, taught: Taught) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 import torch
 
-from spaces.baby_cry import CRY_HEAD, WINDOW_SECONDS, YAMNET_HEAD
+from spaces.baby_cry import CRY_HEAD, WINDOW_SECONDS, YAMNET_FRONT_END, YAMNET_HEAD
+from trainables.beside_teacher import DeviceTeacher
 from trainables.cache import cached_array, content_key
 from trainables.corpora.audio import audio_key, load_audio
 from trainables.corpora.corpus import SPLITS, Corpus
@@ -23,6 +24,7 @@ from trainables.metrics import Detection, best_f1_threshold, correlation, detect
 from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.teachers.cross_fitted import Teacher, fold_warnings, taught_by
 from trainables.teachers.yamnet import CLASSES, CRY_CLASSES, Yamnet, logits_of_scores
+from trainables.teachers.yamnet_body import yamnet_body
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,6 +64,7 @@ class BabyCry(Recipe):
         facts = {
             "name": teacher.name,
             "content_hash": teacher.content_hash,
+            "parameters": teacher.parameters,
             "score": figures["validation"].auc,
             **{split: values.as_dict() for split, values in figures.items()},
         }
@@ -122,6 +125,16 @@ class BabyCry(Recipe):
             rows=rows,
             class_of_output=class_of_output() if outputs == CLASSES else None,
         )
+
+    def device_teacher(self, material: Material) -> DeviceTeacher | None:
+        """YAMNet's own network behind the student's YAMNet front end.
+
+        Its .tflite takes the spectrum by RFFT2D and COMPLEX_ABS, for which TFLM has no kernel: the firmware's front end
+        stands in their place.
+        """
+        if not str(material.teacher["name"]).startswith(YAMNET):
+            return None
+        return DeviceTeacher("yamnet", yamnet_body, YAMNET_FRONT_END)
 
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:
         """Area under the ROC of recordings."""
@@ -209,7 +222,7 @@ def _teacher(request: Request, corpus: Corpus) -> tuple[Teacher, list[str]]:
         return logits_of_scores(model.scores(np.divide(load_audio(corpus, WINDOW_SAMPLES), 32768, dtype=np.float32)))
 
     kept = cached_array(content_key("yamnet-logits", model.content_hash, audio_key(corpus, WINDOW_SAMPLES)), logits)
-    return Teacher(np.array(kept), model.name, model.content_hash), []
+    return Teacher(np.array(kept), model.name, model.content_hash, model.parameters), []
 
 
 def _in_two_classes(logits: NDArray[np.float32]) -> NDArray[np.float32]:

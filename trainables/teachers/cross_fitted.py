@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class Teacher:
-    """`logits` [clips, classes] of every clip, and what run.json says of their origin."""
+    """`logits` [clips, classes] of every clip, and what run.json says of their origin.
+
+    `parameters` are those of its encoders without their heads, None where one does not tell.
+    """
 
     logits: NDArray[np.float32]
     name: str
     content_hash: str
+    parameters: int | None = None
 
 
 def taught_by(spec: str, corpus: Corpus, clip_seconds: float, seed: int) -> Teacher:
@@ -44,7 +48,9 @@ def taught_by(spec: str, corpus: Corpus, clip_seconds: float, seed: int) -> Teac
         return taught[0]
     name = f"{rule}({', '.join(teacher.name for teacher in taught)})"
     identity = hashlib.sha256(" ".join([rule, *(teacher.content_hash for teacher in taught)]).encode()).hexdigest()
-    return Teacher(joined(rule, [teacher.logits for teacher in taught]), name, identity)
+    counts = [teacher.parameters for teacher in taught if teacher.parameters]
+    total = sum(counts) if len(counts) == len(taught) else None
+    return Teacher(joined(rule, [teacher.logits for teacher in taught]), name, identity, total)
 
 
 def _taught_by(encoder: Encoder, corpus: Corpus, clip_seconds: float, seed: int) -> Teacher:
@@ -61,7 +67,7 @@ def _taught_by(encoder: Encoder, corpus: Corpus, clip_seconds: float, seed: int)
 
     outputs = np.array(cached_array(content_key("teacher-logits", HEAD_VERSION, embedded, seed), logits))
     identity = hashlib.sha256(f"{encoder.content_hash} {HEAD_VERSION}".encode()).hexdigest()
-    return Teacher(outputs, encoder.name, identity)
+    return Teacher(outputs, encoder.name, identity, encoder.parameters)
 
 
 def units(corpus: Corpus) -> NDArray[np.int64]:

@@ -15,6 +15,8 @@ class Encoder(ABC):
 
     name: str
     content_hash: str
+    # None: not known.
+    parameters: int | None = None
 
     @abstractmethod
     def embed(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:

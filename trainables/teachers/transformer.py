@@ -42,6 +42,7 @@ class Transformer(Encoder):
         if missing:
             raise ValueError(f"--teacher: {self.name} holds no whole {kind}: {missing[0]} is missing")
         self._model = (model.get_encoder() if kind == "whisper" else model).eval()
+        self.parameters = sum(weight.numel() for weight in self._model.parameters())
         self.content_hash = _hash(self._model, f"{STEPS} {self._extractor.to_json_string()}")
 
     @torch.no_grad()
