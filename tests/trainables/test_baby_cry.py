@@ -104,7 +104,9 @@ def test_the_filter_by_hand(material: Material) -> None:
     np.testing.assert_array_equal(target[test], corpus.targets()[test])
 
 
-def test_unlabelled_windows_are_taught_by_the_teacher_alone(cry_folder: Path, tmp_path: Path) -> None:
+def test_unlabelled_windows_are_taught_by_the_teacher_alone(
+    cry_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for path in cry_folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     rows = []
@@ -121,13 +123,18 @@ def test_unlabelled_windows_are_taught_by_the_teacher_alone(cry_folder: Path, tm
     assert {row: int(target[row]) for row in rows_ if row in unknown} == dict(
         zip(unknown[[0, 2, 3, 5]].tolist(), [0, 1, 0, 0], strict=True)
     )
-    found = Material(corpus, np.log([1 - probability, probability]).T.astype(np.float32), {}, {"name": "x"})
+
+    def certain(spec: str, corpus: Corpus, clip_seconds: float, seed: int) -> Teacher:
+        return Teacher(np.log([1 - probability, probability]).T.astype(np.float32), "certain", "0")
+
+    monkeypatch.setattr(baby_cry, "taught_by", certain)
+    found = recipe("baby_cry").prepare(Request(tmp_path))
     rules, cry = recipe("baby_cry"), space.space(FixedTrial(dict(space.START_POINTS[1])))
     assert set(unknown) & set(rules.training_set(found, cry).rows)
     assert not set(unknown) & set(rules.training_set(found, replace(cry, teacher_filter=None)).rows)
     assert not set(unknown) & set(rules.judged_rows(found))
-    prepared = rules.prepare(Request(tmp_path))
-    assert "6 unlabelled windows, for the teacher's filter to label" in rules.summary(prepared)[0]
+    assert "6 unlabelled windows, for the teacher's filter to label" in rules.summary(found)[0]
+    assert found.teacher["train"]["auc"] == 1.0, "they say nothing of how good the teacher is"
 
 
 @given(seed=st.integers(0, 999), above=st.floats(0.15, 0.6), below=st.floats(0.01, 0.15))

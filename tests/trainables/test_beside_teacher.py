@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, final
 
 import numpy as np
 import pytest
@@ -15,8 +16,11 @@ from spaces.board import load_board
 from spaces.front_end import FrontEnd
 from trainables.beside_teacher import DeviceTeacher, beside_rows, compression, teacher_costs
 from trainables.conversion import int8_student
+from trainables.corpora.wakeword_task import open_corpus
 from trainables.students.layers import GlobalPool, conv_block
-from trainables.teachers import open_encoder
+from trainables.teachers import cross_fitted, head, open_encoder
+from trainables.teachers.cross_fitted import taught_by
+from trainables.teachers.encoder import Encoder
 from trainables.teachers.weights import weights_in
 
 BOARD = load_board("esp32-s3-devkitc-1-n8")
@@ -35,6 +39,30 @@ def test_weights_are_counted_as_the_converter_folds_them() -> None:
 def test_the_default_teacher_tells_its_size() -> None:
     encoder = open_encoder("speech_embedding")
     assert encoder.parameters is not None and 300_000 < encoder.parameters < 400_000
+
+
+@final
+class Deaf(Encoder):
+    """Hears nothing, and may tell how many parameters it has."""
+
+    def __init__(self, name: str, parameters: int | None) -> None:
+        self.name = self.content_hash = name
+        self.parameters = parameters
+
+    def embed(self, audio: np.ndarray) -> np.ndarray:
+        return np.zeros((len(audio), 2, 4), np.float32)
+
+
+@pytest.mark.parametrize(("sizes", "total"), [((700, 300), 1000), ((700, None), None)])
+def test_teachers_together_have_the_parameters_of_all(
+    sizes: tuple[int | None, ...], total: int | None, speech_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cross_fitted, "open_encoder", lambda spec: Deaf(spec, sizes[int(spec)]))
+    monkeypatch.setattr(cross_fitted, "HEAD_VERSION", "untrained")
+    monkeypatch.setattr(head, "EPOCHS", 1)
+    corpus = open_corpus(speech_folder, "up")
+    assert taught_by("mean(0, 1)", corpus, 1.0, 0).parameters == total
+    assert taught_by("0", corpus, 1.0, 0).parameters == 700
 
 
 def test_costs_are_the_profilers_and_worked_out_once() -> None:
