@@ -130,11 +130,7 @@ class BabyCry(Recipe):
         )
 
     def device_teacher(self, material: Material) -> DeviceTeacher | None:
-        """YAMNet's own network behind the student's YAMNet front end.
-
-        Its .tflite takes the spectrum by RFFT2D and COMPLEX_ABS, for which TFLM has no kernel: the firmware's front end
-        stands in their place.
-        """
+        """YAMNet's network behind the firmware's features: TFLM has no kernel for its own RFFT2D and COMPLEX_ABS."""
         if not str(material.teacher["name"]).startswith(YAMNET):
             return None
         return DeviceTeacher("yamnet", yamnet_body, YAMNET_FRONT_END)

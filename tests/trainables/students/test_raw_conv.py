@@ -40,10 +40,12 @@ def test_parameters_by_hand() -> None:
 def test_the_stem_is_a_convolution_along_the_samples(stride: int, width: int) -> None:
     front_end = waveform(stride, 0.5)
     stem = next(built(front_end, width, 3).children())
-    assert isinstance(stem, torch.nn.Sequential) and isinstance(stem[0], torch.nn.Conv2d)
-    conv, norm = stem[0], stem[1]
+    assert isinstance(stem, torch.nn.Sequential) and isinstance(stem[1], torch.nn.Conv2d)
+    conv, norm = stem[1], stem[2]
     samples = torch.randn(3, front_end.clip_samples)
-    along = torch.nn.functional.conv1d(samples[:, None], conv.weight.reshape(width, 1, 2 * stride), stride=stride)
+    along = torch.nn.functional.conv1d(
+        samples[:, None], conv.weight[..., 0].transpose(1, 2).reshape(width, 1, 2 * stride), stride=stride
+    )
     found = stem(samples.reshape(3, 1, front_end.frames, stride))
     torch.testing.assert_close(found, norm(along[..., None]).relu())
 
