@@ -43,9 +43,8 @@ def test_the_stem_is_a_convolution_along_the_samples(stride: int, width: int) ->
     assert isinstance(stem, torch.nn.Sequential) and isinstance(stem[1], torch.nn.Conv2d)
     conv, norm = stem[1], stem[2]
     samples = torch.randn(3, front_end.clip_samples)
-    along = torch.nn.functional.conv1d(
-        samples[:, None], conv.weight[..., 0].transpose(1, 2).reshape(width, 1, 2 * stride), stride=stride
-    )
+    kernel = conv.weight[..., 0].transpose(1, 2).reshape(width, 1, 2 * stride)
+    along = torch.nn.functional.conv1d(samples[:, None], kernel, stride=stride)
     found = stem(samples.reshape(3, 1, front_end.frames, stride))
     torch.testing.assert_close(found, norm(along[..., None]).relu())
 
