@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spaces.board import Board
     from spaces.front_end import FrontEnd
 
-PROFILER_VERSION = "7"
+PROFILER_VERSION = "8"
 # Flash that an ESP-IDF application of its own takes beside the model (bootloader, partition table, code).
 APPLICATION_FLASH_BYTES = 1 << 20
 
@@ -155,7 +155,7 @@ def _invokes(model: Model, front_end: FrontEnd) -> int:
     """Invokes between two decisions: one, or as many as hear the new frames."""
     if not model.is_step:
         return 1
-    frames_per_step = model.main.tensors[model.main.inputs[0]].elements // front_end.mels
+    frames_per_step = model.main.tensors[model.main.inputs[0]].elements // front_end.values_per_frame
     return math.ceil(front_end.new_frames_per_decision / max(1, frames_per_step))
 
 

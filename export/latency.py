@@ -26,6 +26,11 @@ CONSTANTS = Path(__file__).with_name("esp_nn_constants.toml")
 INTERVAL_DEVIATIONS = 1.645
 # ESP-DSP's complex FFT of 512 points in float32 with assembly, as its documentation measures it on the ESP32-S3.
 FFT_512_CYCLES = 44_594
+# The LX7 has no instruction for it: sqrtf is a call and 31 instructions, sqrt0.s to divn.s, many of which wait for one
+# another; ESP-IDF's own test allows it 140 cycles on the ESP32, which has the same unit. Counted, not measured.
+SQUARE_ROOT_CYCLES = 100.0
+# Counted: read, absolute value, four comparisons or a leading-zero count for the segment, shift, sign, store.
+COMPRESSED_SAMPLE_CYCLES = 20.0
 
 
 @final
@@ -96,7 +101,7 @@ class Interval:
 @final
 @dataclass(frozen=True)
 class FeatureCost:
-    """Cycles of one log-mel frame in float32: the FFT is measured, the rest counted."""
+    """Cycles of one frame of features: the FFT is measured, the rest counted."""
 
     fft_cycles: float
     counted_cycles: float
@@ -179,14 +184,17 @@ def interval(cycles: float, log_sd: float, cpu_mhz: int) -> Interval:
 
 
 def feature_cost(front_end: FrontEnd) -> FeatureCost:
-    """One frame of log-mel features in float32 on the device.
+    """One frame on the device: log-mel features in float32, or the compressed samples of a waveform.
 
-    Counted per sample: 8 cycles to convert and window; per bin: 14 for its power and 2 x 7 for the two triangles it
-    falls into; per mel: 210 for logarithm and quantisation.
+    Counted per sample: 8 cycles to convert and window; per bin: 14 for its power, its square root where magnitudes are
+    summed, and 2 x 7 for the two triangles it falls into; per mel: 210 for logarithm and quantisation.
     """
+    if front_end.kind == "waveform":
+        return FeatureCost(0.0, COMPRESSED_SAMPLE_CYCLES * front_end.hop_samples)
     scale = front_end.n_fft * math.log2(front_end.n_fft) / (512 * 9)
     bins = front_end.n_fft // 2 + 1
-    return FeatureCost(FFT_512_CYCLES * scale, 8.0 * front_end.window_samples + 28.0 * bins + 210.0 * front_end.mels)
+    per_bin = 28.0 + (SQUARE_ROOT_CYCLES if front_end.spectrum_power == 1 else 0.0)
+    return FeatureCost(FFT_512_CYCLES * scale, 8.0 * front_end.window_samples + per_bin * bins + 210.0 * front_end.mels)
 
 
 def decision_interval(invoke: Interval, front_end: FrontEnd, board: Board, invokes: int = 1) -> Interval:

@@ -107,12 +107,13 @@ def _front_end(choice: str, model: Path) -> FrontEnd | None:
     path = beside if choice == "auto" else Path(choice)
     try:
         values = json.loads(read_file(path))["front_end"]
-        wrong = [name for name, value in values.items() if type(value) not in (int, float) or not math.isfinite(value)]
+        numbers = {name: value for name, value in values.items() if name != "kind"}
+        wrong = [name for name, value in numbers.items() if type(value) not in (int, float) or not math.isfinite(value)]
         if wrong or not all(values.get(name, 1) > 0 for name in _POSITIVE):
             raise TypeError
         return FrontEnd(**values)
     except (KeyError, TypeError, AttributeError, ArithmeticError, json.JSONDecodeError, UnicodeDecodeError):
-        raise ValueError(f"{path}: holds no front_end with the fields of FrontEnd, all numbers") from None
+        raise ValueError(f"{path}: holds no front_end with the fields of FrontEnd, all but kind numbers") from None
 
 
 def as_json(result: Profile, front_end: FrontEnd | None) -> dict[str, Any]:

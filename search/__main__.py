@@ -112,7 +112,10 @@ def _parser(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argparse
         "test (default: the held-out negatives end to end)",
     )
     data.add_argument(
-        "--private", type=Path, help="baby_cry: folder of captures of your own that join the data, split by time"
+        "--private",
+        type=Path,
+        help="baby_cry: folder of captures of your own that join the data, split by time; those in a folder "
+        "_unlabelled_ are labelled by the teacher's filter, for training alone",
     )
     data.add_argument(
         "--train-on",

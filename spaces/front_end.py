@@ -1,13 +1,19 @@
-"""Settings of the log-mel front end that runs on the device."""
+"""Settings of the front end that runs on the device: log-mel features, or the waveform itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+Kind = Literal["log_mel", "waveform"]
 
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """Log-mel features of one clip: `frames` x `mels`, from windows that lie wholly inside the clip.
+    """Features of one clip, `frames` x `values_per_frame`: log-mels of each window that lies wholly inside.
+
+    Of the `kind` waveform a frame is its `hop_samples` samples, compressed like telephone speech; settings of windows,
+    spectra and mels are then without meaning, and the window is the hop.
 
     The window is zero-padded to `n_fft`, a power of two, because the chip's FFT takes no other. `decision_seconds` is
     how often the device decides: only the frames that are new since then are computed again. `log_mean` and `log_std`
@@ -28,8 +34,15 @@ class FrontEnd:
     log_std: float = 4.0
     decision_seconds: float = 0.1
     spectrum_power: int = 2
+    kind: Kind = "log_mel"
 
     def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"front end: kind={self.kind!r} must be {' or '.join(get_args(Kind))}")
+        if self.kind == "waveform" and self.window_samples != self.hop_samples:
+            raise ValueError(
+                f"front end: of a waveform, window_samples={self.window_samples} must be hop_samples={self.hop_samples}"
+            )
         if self.n_fft & (self.n_fft - 1) or self.n_fft < self.window_samples:
             raise ValueError(
                 f"front end: n_fft={self.n_fft} must be a power of two of at least window_samples={self.window_samples}"
@@ -54,6 +67,11 @@ class FrontEnd:
     def frames(self) -> int:
         """Windows that fit in one clip."""
         return 1 + (self.clip_samples - self.window_samples) // self.hop_samples
+
+    @property
+    def values_per_frame(self) -> int:
+        """Numbers in one frame."""
+        return self.hop_samples if self.kind == "waveform" else self.mels
 
     @property
     def new_frames_per_decision(self) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from optuna.trial import BaseTrial
 
-SUMMARY = "speech emotion: Wav2Vec2 or a speech embedding -> Wav2Small, Wav2Tiny"
+SUMMARY = "speech emotion: Wav2Vec2 or a speech embedding -> Wav2Small, Wav2Tiny, convolutions over the waveform"
 OBJECTIVES = (
     Objective("score", "maximize"),
     Objective("decision_ms", "minimize"),
@@ -34,26 +34,39 @@ WEIGHT_DECAY = 7e-3
 # The source's best setting for its two students: T 2, alpha .5, 26 mels, AdamW 2e-4. Its 2 ms hop makes one activation
 # of 338 KB, and two live at once: 16 ms is the nearest that SRAM holds. It names no schedule: the Trainer that it uses
 # falls linearly, and flat_then_linear is the nearest of ours.
-_PUBLISHED: dict[str, Scalar] = {
-    "width": 13,
-    "mels": 26,
-    "hop_ms": 16,
-    "n_fft": 512,
+_TAUGHT: dict[str, Scalar] = {
     "clip_ms": 2000,
     "temperature": 2.0,
     "alpha": 0.5,
     "alignment_weight": 0.0,
     "schedule": "flat_then_linear",
+}
+_PUBLISHED: dict[str, Scalar] = {
+    **_TAUGHT,
+    "width": 13,
+    "mels": 26,
+    "hop_ms": 16,
+    "n_fft": 512,
     "peak_lr": 2e-4,
 }
 # What makes a student's twin without a teacher: at alpha 1 neither the temperature nor an assistant means anything.
 LABELS_ALONE: dict[str, Scalar] = {"alpha": 1.0, "temperature": 1.0, "alignment_weight": 0.0, "assistant": "none"}
-START_POINTS: tuple[dict[str, Scalar], ...] = (
+PUBLISHED: tuple[dict[str, Scalar], ...] = (
     {"student": "wav2tiny", "pool": "mean", "assistant": "none", **_PUBLISHED},
     {"student": "wav2small", "pool": "attention", **_PUBLISHED},
 )
+# Over the waveform, taught as they are; of its learning rate the source knows nothing.
+RAW: dict[str, Scalar] = {
+    "student": "raw_conv",
+    "raw_conv_width": 16,
+    "raw_conv_depth": 5,
+    "raw_conv_stride": 32,
+    **_TAUGHT,
+    "peak_lr": 3e-3,
+}
+START_POINTS = (*PUBLISHED, RAW)
 # Who may stand between the teacher and Wav2Tiny.
-ASSISTANTS = {"wav2small": START_POINTS[1]}
+ASSISTANTS = {"wav2small": PUBLISHED[1]}
 # 4 ms, as published, 16 and 25 ms.
 WINDOW_SAMPLES = {64: 64, 256: 256, 512: 400}
 
@@ -75,19 +88,20 @@ def _grid(student: Mapping[str, Scalar]) -> list[Setting]:
 
 # The source's grid at a hop that SRAM holds, and its own 2 ms hop and 4 ms window once.
 ABLATION = (
-    *(setting for student in START_POINTS for setting in _grid(student)),
+    *(setting for student in PUBLISHED for setting in _grid(student)),
     Setting(
         "wav2tiny by wav2small, T=2 alpha=0.5",
-        {**START_POINTS[0], "assistant": "wav2small"},
+        {**PUBLISHED[0], "assistant": "wav2small"},
         against="wav2tiny, T=2 alpha=0.5",
     ),
-    Setting("wav2tiny, hop of 2 ms", {**START_POINTS[0], "hop_ms": 2, "n_fft": 64}, once=True),
+    Setting("wav2tiny, hop of 2 ms", {**PUBLISHED[0], "hop_ms": 2, "n_fft": 64}, once=True),
 )
 
 
 def space(trial: BaseTrial) -> Candidate:
     """Front end, student, distillation and schedule of one speech-emotion candidate."""
-    front_end, student = _front_end(trial), _student(trial)
+    kind = trial.suggest_categorical("student", ("wav2tiny", "wav2small", "raw_conv"))
+    front_end, student = _raw(trial) if kind == "raw_conv" else (_front_end(trial), _student(trial, kind))
     return Candidate(
         front_end=front_end,
         student=student,
@@ -103,13 +117,30 @@ def _front_end(trial: BaseTrial) -> FrontEnd:
         window_samples=WINDOW_SAMPLES[n_fft],
         mels=trial.suggest_categorical("mels", (26, 40)),
         hop_samples=16 * trial.suggest_categorical("hop_ms", (2, 4, 8, 10, 16, 20)),
-        clip_seconds=trial.suggest_categorical("clip_ms", (1000, 1500, 2000)) / 1000,
+        clip_seconds=_clip_seconds(trial),
         decision_seconds=DECISION_SECONDS,
     )
 
 
-def _student(trial: BaseTrial) -> Student:
-    kind = trial.suggest_categorical("student", ("wav2tiny", "wav2small"))
+def _raw(trial: BaseTrial) -> tuple[FrontEnd, Student]:
+    """A frame is the stem's step: 1, 2 or 4 ms."""
+    width, depth = trial.suggest_int("raw_conv_width", 8, 32, step=8), trial.suggest_int("raw_conv_depth", 3, 6)
+    samples = trial.suggest_categorical("raw_conv_stride", (16, 32, 64))
+    front_end = FrontEnd(
+        kind="waveform",
+        hop_samples=samples,
+        window_samples=samples,
+        clip_seconds=_clip_seconds(trial),
+        decision_seconds=DECISION_SECONDS,
+    )
+    return front_end, Student("raw_conv", {"width": width, "depth": depth})
+
+
+def _clip_seconds(trial: BaseTrial) -> float:
+    return float(trial.suggest_categorical("clip_ms", (1000, 1500, 2000)) / 1000)
+
+
+def _student(trial: BaseTrial, kind: str) -> Student:
     width = trial.suggest_categorical("width", (8, 13, 16))
     return Student(kind, {"width": width, "pool": trial.suggest_categorical("pool", ("mean", "attention", "gram"))})
 

@@ -1,4 +1,4 @@
-"""Log-mel features: what the device's front end computes, in batches."""
+"""Features: what the device's front end computes, in batches."""
 
 from __future__ import annotations
 
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
 FEATURES_VERSION = 1
 CHUNK_CLIPS = 256
+MU = np.float32(255)
 
 
 def corpus_features(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32]:
-    """Features [clips, frames, mels] of a whole corpus, memory-mapped; computed once per corpus and front end."""
+    """Features [clips, frames, values per frame] of a whole corpus, memory-mapped; computed once for each front end."""
+    if front_end.kind == "waveform":
+        return _waveforms(corpus, front_end)
     key = content_key("log-mel", FEATURES_VERSION, corpus.content_hash, front_end)
     return _features(key, lambda rows: load_audio(corpus, front_end.clip_samples)[rows], len(corpus.clips), front_end)
 
@@ -47,6 +50,30 @@ def _features(
             features[rows] = log_mel(torch.from_numpy(audio(rows).astype(np.float32) / 32768), front_end).numpy()
 
     return filled_array(key, (clips, front_end.frames, front_end.mels), np.float32, fill)
+
+
+def _waveforms(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32]:
+    # Under one key for every way to cut it into frames.
+    samples = front_end.frames * front_end.hop_samples
+    key = content_key("waveform", FEATURES_VERSION, corpus.content_hash, front_end.clip_samples, samples)
+
+    def fill(waveforms: NDArray[np.float32]) -> None:
+        audio = load_audio(corpus, front_end.clip_samples)
+        for at in range(0, len(audio), CHUNK_CLIPS):
+            waveforms[at : at + CHUNK_CLIPS] = compressed(audio[at : at + CHUNK_CLIPS, :samples])
+
+    kept = filled_array(key, (len(corpus.clips), samples), np.float32, fill)
+    return kept.reshape(len(kept), front_end.frames, front_end.hop_samples)
+
+
+def compressed(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """int16 samples of any shape to -1..1 by the mu-law of telephones (ITU-T G.711), mu = 255, continuous.
+
+    In eight bits a voice at -40 dBFS keeps as many steps as one at -10: linear codes would leave it two of them. A
+    device needs one sample at a time, no level of the clip.
+    """
+    level = np.abs(samples.astype(np.float32)) * np.float32(MU / 32768)
+    return np.asarray(np.copysign(np.log1p(level) / np.log1p(MU), samples), np.float32)
 
 
 def log_mel(audio: Tensor, front_end: FrontEnd) -> Tensor:

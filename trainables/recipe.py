@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from spaces.candidate import Candidate, Scalar
     from spaces.front_end import FrontEnd
+    from trainables.beside_teacher import DeviceTeacher
     from trainables.corpora.corpus import Corpus
     from trainables.corpora.running import Running
     from trainables.taught_views import TaughtViews
@@ -157,6 +158,10 @@ class Recipe(ABC):
     def fixed(self, request: Request) -> Mapping[str, Scalar]:
         """Parameters of the space that the request leaves no choice in, each with its one value."""
         return {}
+
+    def device_teacher(self, material: Material) -> DeviceTeacher | None:
+        """The teacher as the chip would run it, for its footprint beside the student's; None where it is not known."""
+        return None
 
     @abstractmethod
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:

@@ -24,6 +24,7 @@ from export.streaming import int8_outputs, states_of
 from export.tflite import CALIBRATION_CLIPS
 from spaces import recipe_space
 from spaces.budget import Footprint
+from trainables.beside_teacher import beside_rows, compression, teacher_costs
 from trainables.cache import cache_folder, content_key
 from trainables.conversion import int8_student, runs_on_device, streaming_difference
 from trainables.distil import Progress, StoppedEarlyError, history_csv, logits_of, teach
@@ -121,7 +122,9 @@ def footprint_of_untrained(assignment: Assignment, params: Mapping[str, Scalar])
         # The same footprint each time: a zero point of 0, which weights may bring about, spares a kernel some work.
         torch.manual_seed(0)
         network = _with_distinct_weights(build_student(candidate.student, candidate.front_end, outputs))
-    clips = np.random.default_rng(0).standard_normal((8, candidate.front_end.frames, candidate.front_end.mels))
+    clips = np.random.default_rng(0).standard_normal(
+        (8, candidate.front_end.frames, candidate.front_end.values_per_frame)
+    )
     model = int8_student(network, clips.astype(np.float32))
     footprint = footprint_of(model, assignment.board, candidate.front_end, assignment.calibration)
     keep_footprint(assignment, params, footprint)
@@ -293,6 +296,7 @@ def _metrics(
     assignment: Assignment, number: int, params: Mapping[str, Scalar], taught: Taught, footprint: Footprint
 ) -> dict[str, Any]:
     judgement = taught.judgement
+    parameters = sum(weight.numel() for weight in taught.network.parameters())
     return {
         "schema": SCHEMA,
         "number": number,
@@ -308,7 +312,8 @@ def _metrics(
         "streaming": dict(taught.streaming),
         "beside_teacher": _beside_teacher(assignment, judgement),
         "footprint": footprint.as_dict(),
-        "parameters": sum(weight.numel() for weight in taught.network.parameters()),
+        "parameters": parameters,
+        "compression": compression(assignment.material.teacher, parameters),
         "best_epoch": taught.progress.best_epoch,
         "warnings": _warnings(assignment.material, candidate_of(assignment.recipe, params), taught),
     }
@@ -345,7 +350,8 @@ def _write(
     write_atomically(folder / "student.int8.tflite", taught.int8)
     _write_exported(folder / "student.pt2", taught.network, candidate)
     write_atomically(folder / "student.json", json.dumps(_student(assignment, candidate, taught), indent=2))
-    write_atomically(folder / "evaluation.json", json.dumps([*taught.judgement.rows, *_streaming_rows(taught)]))
+    rows = [*taught.judgement.rows, *_streaming_rows(taught), *_teacher_rows(assignment, metrics)]
+    write_atomically(folder / "evaluation.json", json.dumps(rows))
     write_atomically(folder / "history.csv", history_csv(taught.progress.history))
     # Last, because a folder with metrics.json counts as finished.
     write_atomically(folder / "metrics.json", json.dumps(metrics, indent=2))
@@ -358,6 +364,12 @@ def _streaming_rows(taught: Taught) -> list[dict[str, Any]]:
     values = [round(taught.streaming[name], 6) for name in columns]
     title = "Logits frame by frame, less the float student's of whole clips"
     return [{"type": "table", "title": title, "columns": columns, "rows": [values]}]
+
+
+def _teacher_rows(assignment: Assignment, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    teacher = recipe(assignment.recipe).device_teacher(assignment.material)
+    on_device = teacher_costs(teacher, assignment.board, assignment.calibration) if teacher else None
+    return beside_rows(assignment.material.teacher, metrics, on_device)
 
 
 def _student(assignment: Assignment, candidate: Candidate, taught: Taught) -> dict[str, Any]:
@@ -378,7 +390,8 @@ def _student(assignment: Assignment, candidate: Candidate, taught: Taught) -> di
 def _write_exported(path: Path, network: nn.Module, candidate: Candidate) -> None:
     network = network.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     logging.getLogger("torch.export").setLevel(logging.ERROR)
-    program = torch.export.export(*runs_on_device(network, candidate.front_end.frames, candidate.front_end.mels))
+    front_end = candidate.front_end
+    program = torch.export.export(*runs_on_device(network, front_end.frames, front_end.values_per_frame))
     partial = path.with_name(f"student.{os.getpid()}.tmp.pt2")
     torch.export.save(program, partial)
     partial.replace(path)

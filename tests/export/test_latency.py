@@ -11,7 +11,15 @@ import pytest
 from export.energy import energy_of
 from export.footprint import overridden
 from export.kernels import _RULES, work_of
-from export.latency import constants, decision_interval, feature_cost, interval, invoke_interval, operator_latencies
+from export.latency import (
+    SQUARE_ROOT_CYCLES,
+    constants,
+    decision_interval,
+    feature_cost,
+    interval,
+    invoke_interval,
+    operator_latencies,
+)
 from export.measurements import operator_of
 from export.memory_traffic import Placement, miss_cycles, miss_rate
 from export.operators import read_model
@@ -138,6 +146,20 @@ def test_features_scale_the_measured_fft() -> None:
     assert cost.fft_cycles == pytest.approx(44_594)
     assert cost.counted_cycles == pytest.approx(8 * 400 + 28 * 257 + 210 * 40)
     assert feature_cost(FrontEnd(n_fft=1024)).fft_cycles == pytest.approx(44_594 * 2 * 10 / 9)
+
+
+def test_magnitudes_cost_a_square_root_of_each_bin() -> None:
+    powers, magnitudes = (feature_cost(FrontEnd(spectrum_power=power)) for power in (2, 1))
+    assert magnitudes.counted_cycles - powers.counted_cycles == pytest.approx(257 * SQUARE_ROOT_CYCLES)
+    assert magnitudes.fft_cycles == powers.fft_cycles
+
+
+def test_a_waveform_costs_neither_fft_nor_mels() -> None:
+    front_end = FrontEnd(kind="waveform", hop_samples=32, window_samples=32, decision_seconds=0.5)
+    cost = feature_cost(front_end)
+    assert (cost.fft_cycles, cost.counted_cycles) == (0.0, 32 * 20)
+    invoke = interval(2_400_000, 0.1, 240)
+    assert decision_interval(invoke, front_end, BOARD).ms == pytest.approx(10 + 250 * 32 * 20 / 240_000)
 
 
 def test_a_decision_is_its_new_frames_and_one_invoke() -> None:

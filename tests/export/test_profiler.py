@@ -98,6 +98,10 @@ def test_student_json_beside_the_model_gives_the_front_end(file: str, capsys: py
     assert data["decision_ms"] > data["latency_ms"]  # type: ignore[operator]
     assert data["real_time_factor"] == pytest.approx(data["decision_ms"] / 100)  # type: ignore[operator]
     assert as_json(capsys, file, "--front-end", "none")["decision_ms"] == data["latency_ms"]
+    waveform = {"kind": "waveform", "hop_samples": 32, "window_samples": 32, "decision_seconds": 0.5}
+    Path(file).with_name("student.json").write_text(json.dumps({"front_end": waveform}))
+    raw = as_json(capsys, file)
+    assert 0 < raw["decision_ms"] - raw["latency_ms"] < 1  # type: ignore[operator]
     main([file])
     assert "a decision  " in capsys.readouterr().out
 
@@ -112,6 +116,7 @@ def test_student_json_beside_the_model_gives_the_front_end(file: str, capsys: py
         (["{file}", "--weights", "psram"], "--weights psram: esp32-s3-devkitc-1-n8 has no PSRAM"),
         (["{file}", "--front-end", "{file}"], "holds no front_end with the fields of FrontEnd"),
         (["{file}", "--front-end", "{front_end}"], "front_end.json: holds no front_end with the fields of FrontEnd"),
+        (["{file}", "--front-end", "{kind}"], "front end: kind=['waveform'] must be log_mel or waveform"),
         (["{file}", "--calibration", "{text}"], "notes.tflite: is no calibration file"),
         (["{file}", "--compare", "{text}"], "notes.tflite: not a .tflite file"),
         (["{file}", "--board", "{board}"], "mine.toml: 'clock' is no field of a board; there are name, "),
@@ -135,6 +140,7 @@ def test_bad_input_is_one_line_and_exit_2(
     bad = {
         "text": ("notes.tflite", b"no model"),
         "front_end": ("front_end.json", b'{"front_end": {"mels": "many"}}'),
+        "kind": ("kind.json", b'{"front_end": {"kind": ["waveform"]}}'),
         "board": ("mine.toml", b'base = "esp32-s3-box-3"\nclock = 240'),
         "cut": ("cut.tflite", student[: len(student) // 2]),
         "hostile": ("hostile.tflite", b"\xff\xff\xff\x7fTFL3" + student[8:]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import optuna
 import pytest
@@ -124,6 +125,12 @@ def test_front_end_counts_whole_windows() -> None:
     assert FrontEnd(hop_samples=320).new_frames_per_decision == 5
 
 
+def test_a_frame_holds_mels_or_samples() -> None:
+    assert FrontEnd(mels=26).values_per_frame == 26
+    waveform = FrontEnd(kind="waveform", hop_samples=32, window_samples=32, decision_seconds=0.5)
+    assert (waveform.frames, waveform.values_per_frame, waveform.new_frames_per_decision) == (500, 32, 250)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -132,11 +139,13 @@ def test_front_end_counts_whole_windows() -> None:
         ({"low_hz": 9000.0}, "must lie within"),
         ({"clip_seconds": 0.01}, "holds no window"),
         ({"spectrum_power": 3}, "spectrum_power=3 must be 1"),
+        ({"kind": "mfcc"}, "kind='mfcc' must be log_mel or waveform"),
+        ({"kind": "waveform"}, "of a waveform, window_samples=400 must be hop_samples=160"),
     ],
 )
-def test_impossible_front_ends_are_named(changes: dict[str, float], message: str) -> None:
+def test_impossible_front_ends_are_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        FrontEnd(**changes)  # type: ignore[arg-type]
+        FrontEnd(**changes)
 
 
 @pytest.mark.parametrize("name", RECIPES)

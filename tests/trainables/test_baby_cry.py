@@ -21,7 +21,7 @@ from export.tflite import Int8Model
 from spaces import recipe_space
 from spaces.board import load_board
 from spaces.candidate import TeacherFilter
-from trainables.corpora.corpus import Corpus
+from trainables.corpora.corpus import UNLABELLED, Corpus
 from trainables.corpora.cry_task import open_cries
 from trainables.metrics import correlation
 from trainables.recipe import Material, Request, recipe
@@ -102,6 +102,39 @@ def test_the_filter_by_hand(material: Material) -> None:
     assert [target[row] for row in (cry[0], cry[2], cry[3], hum[0])] == [0, 1, 1, 0]
     test = corpus.indices("test")
     np.testing.assert_array_equal(target[test], corpus.targets()[test])
+
+
+def test_unlabelled_windows_are_taught_by_the_teacher_alone(
+    cry_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in cry_folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    rows = []
+    for take, cries in ((90, True), (91, False)):
+        soundfile.write(tmp_path / f"unknown{take}.wav", recorded(cries, take), RATE_HZ, subtype="PCM_16")
+        rows.append(f"unknown{take}.wav,_unlabelled_,")
+    (tmp_path / "manifest.csv").write_text("\n".join([(cry_folder / "manifest.csv").read_text(), *rows]))
+    corpus = open_cries(tmp_path)
+    unknown = corpus.indices(UNLABELLED)
+    assert len(unknown) == 2 * WINDOWS
+    probability = np.where(corpus.targets() == 1, 0.9, 0.01).astype(np.float32)
+    probability[unknown] = [0.01, 0.2, 0.9, 0.01, 0.2, 0.01]
+    rows_, target = filtered(corpus, probability, TeacherFilter(0.3, 0.05))
+    assert {row: int(target[row]) for row in rows_ if row in unknown} == dict(
+        zip(unknown[[0, 2, 3, 5]].tolist(), [0, 1, 0, 0], strict=True)
+    )
+
+    def certain(spec: str, corpus: Corpus, clip_seconds: float, seed: int) -> Teacher:
+        return Teacher(np.log([1 - probability, probability]).T.astype(np.float32), "certain", "0")
+
+    monkeypatch.setattr(baby_cry, "taught_by", certain)
+    found = recipe("baby_cry").prepare(Request(tmp_path))
+    rules, cry = recipe("baby_cry"), space.space(FixedTrial(dict(space.START_POINTS[1])))
+    assert set(unknown) & set(rules.training_set(found, cry).rows)
+    assert not set(unknown) & set(rules.training_set(found, replace(cry, teacher_filter=None)).rows)
+    assert not set(unknown) & set(rules.judged_rows(found))
+    assert "6 unlabelled windows, for the teacher's filter to label" in rules.summary(found)[0]
+    assert found.teacher["train"]["auc"] == 1.0, "they say nothing of how good the teacher is"
 
 
 @given(seed=st.integers(0, 999), above=st.floats(0.15, 0.6), below=st.floats(0.01, 0.15))

@@ -1,4 +1,4 @@
-"""Log-mel features against torchaudio and against their own definition."""
+"""Log-mel features and compressed waveforms against torchaudio and against their own definition."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import torch
 import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from spaces.baby_cry import YAMNET_FRONT_END
 from spaces.front_end import FrontEnd
 from trainables.corpora.audio import load_audio
 from trainables.corpora.wakeword_task import open_corpus
-from trainables.features import corpus_features, log_mel
+from trainables.features import compressed, corpus_features, log_mel
 
 
 def torchaudios(audio: torch.Tensor, front_end: FrontEnd) -> torch.Tensor:
@@ -47,6 +48,24 @@ def test_short_windows_agree_with_torchaudio_where_both_have_frames() -> None:
     shifted = torch.nn.functional.pad(audio, (56, 56))
     reference = torchaudios(shifted, front_end)
     torch.testing.assert_close(log_mel(audio, front_end), reference[:, : front_end.frames], atol=1e-4, rtol=1e-4)
+
+
+@given(arrays(np.int16, 40))
+def test_compression_is_the_mu_law_of_torchaudio(samples: np.ndarray) -> None:
+    found = compressed(samples)
+    assert ((np.sign(found) == np.sign(samples)) | (samples == 0)).all()
+    codes = torchaudio.transforms.MuLawEncoding()(torch.from_numpy(samples.astype(np.float32) / 32768)).numpy()
+    np.testing.assert_allclose((found + 1) / 2 * 255, codes, atol=0.51)
+
+
+def test_a_waveform_is_kept_once_for_every_step(speech_folder: Path) -> None:
+    corpus = open_corpus(speech_folder, "up")
+    fine, coarse = (
+        corpus_features(corpus, FrontEnd(kind="waveform", hop_samples=step, window_samples=step)) for step in (16, 64)
+    )
+    assert (fine.shape[1:], coarse.shape[1:]) == ((1000, 16), (250, 64))
+    np.testing.assert_array_equal(fine.reshape(coarse.shape), coarse)
+    np.testing.assert_array_equal(fine.reshape(len(fine), -1), compressed(np.asarray(load_audio(corpus, 16_000))))
 
 
 def test_shape_is_the_front_ends() -> None:

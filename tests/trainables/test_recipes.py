@@ -112,8 +112,18 @@ def test_a_trial_from_parameters_to_files(name: str, student: str, speech_folder
     assert set(objectives) <= set(metrics["objectives"])
     assert all(np.isfinite(metrics["objectives"][objective]) for objective in objectives)
     assert not (folder / "checkpoint.pt").exists()
+    check_beside_teacher(assignment, metrics, folder)
     check_runs_in_tflm(assignment, params, folder)
     check_exported_program(assignment, params, folder)
+
+
+def check_beside_teacher(assignment: Assignment, metrics: Mapping[str, Any], folder: Path) -> None:
+    size = assignment.material.teacher.get("parameters")
+    assert metrics["compression"] == (size / metrics["parameters"] if size else None)
+    rows = json.loads((folder / "evaluation.json").read_text())
+    figures = [line[0] for row in rows if row.get("title") == "Beside the teacher" for line in row["rows"]]
+    assert ("parameters" in figures) == bool(size)
+    assert ("score retained on test" in figures) == ("retention" in metrics["test"])
 
 
 def check_runs_in_tflm(assignment: Assignment, params: Mapping[str, Scalar], folder: Path) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPLITS = ("train", "validation", "test")
+# Beside the three: clips of which nobody said what they hold. They have a class for form's sake, which means nothing.
+UNLABELLED = "unlabelled"
 
 
 @final
@@ -79,8 +81,8 @@ class Corpus:
     warnings: tuple[str, ...] = ()
 
     def indices(self, split: str) -> NDArray[np.int64]:
-        """Positions of one split's clips, ascending."""
-        assert split in SPLITS
+        """Positions of one split's clips, or of those in no split, ascending."""
+        assert split in (*SPLITS, UNLABELLED)
         return np.array([i for i, clip in enumerate(self.clips) if clip.split == split], dtype=np.int64)
 
     def targets(self) -> NDArray[np.int64]:

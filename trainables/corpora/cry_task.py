@@ -14,6 +14,7 @@ from trainables.corpora.corpus import Clip, Corpus, Recording, content_hash
 from trainables.corpora.private_captures import TRAIN_ON, joined
 from trainables.corpora.sound_layouts import CRY, read_sounds
 from trainables.corpora.splits import SplitMode, Splitting, checked, split_clips
+from trainables.corpora.unlabelled import LABEL, joining, left_out_doubt, outside_held_out_times
 from trainables.corpora.wakeword_task import check_readable, readable_clips, skipped_doubt, task_doubts
 from trainables.corpora.windows import cut_into_windows
 
@@ -38,21 +39,29 @@ def open_cries(
 
     Without `data_dir`, the corpus of `synthesised_cries`. `label` names the positive class where no label of the data
     is named like a cry. Numbered folds go around with the seed. Captures in `private` join it, see `private_captures`;
-    their file names stay out of the corpus's facts. What the user must mend is a `ValueError`: a folder,
-    manifest, label or task that is not there, over 5 % unreadable files, no possible split.
+    their file names stay out of the corpus's facts. Recordings labelled `_unlabelled_` are in no split, see
+    `unlabelled`. What the user must mend is a `ValueError`: a folder, manifest, label or task that is not there, over
+    5 % unreadable files, no possible split.
     """
     folder = synthesised_cries.synthesised_folder(seed) if data_dir is None else data_dir.resolve()
     public = _read(folder, label, task)
     splitting = _split(public.clips, split, seed)
     name = "synthesised cries" if data_dir is None else f"{folder.name} {', '.join(public.positives)}"
     doubts = public.doubts + skipped_doubt(public.skipped)
+    unlabelled = public.unlabelled if train_on != "private" else ()
+    given = len(public.unlabelled)
     if private is not None:
-        captures = _read(private.resolve(), label, None)
+        captures = _read(private.resolve(), label, None, may_lack_labels=True)
+        given += len(captures.unlabelled)
         splitting = with_captures(splitting, captures.clips, train_on)
+        homes = [clip for clip in splitting.clips if clip.path.is_relative_to(private.resolve())]
+        unlabelled += outside_held_out_times(captures.unlabelled, homes) if train_on != "public" else ()
         name, doubts = f"{name} and private captures", doubts + _private_doubt(len(captures.skipped))
     elif train_on != "both":
         raise ValueError(f"--train-on: {train_on} needs captures; name their folder by --private")
-    windows = cut_into_windows(splitting.clips, WINDOW_SECONDS, HOP_SECONDS)
+    unlabelled = joining(unlabelled, splitting.clips)
+    doubts += left_out_doubt(given, len(unlabelled))
+    windows = cut_into_windows((*splitting.clips, *unlabelled), WINDOW_SECONDS, HOP_SECONDS)
     return Corpus(
         name=name,
         clips=windows,
@@ -82,21 +91,24 @@ def with_captures(splitting: Splitting, captures: Sequence[Clip], train_on: str)
 @final
 @dataclass(frozen=True)
 class _Recordings:
-    """The readable clips of one folder, labelled, with the labels that are cries."""
+    """The readable clips of one folder, labelled or not, with the labels that are cries."""
 
     clips: tuple[Clip, ...]
+    unlabelled: tuple[Clip, ...]
     positives: tuple[str, ...]
     skipped: tuple[tuple[Path, str], ...]
     doubts: tuple[str, ...]
 
 
-def _read(folder: Path, label: str | None, task: str | None) -> _Recordings:
+def _read(folder: Path, label: str | None, task: str | None, *, may_lack_labels: bool = False) -> _Recordings:
     recordings, doubts = read_sounds(folder, task)
-    positives = cry_labels(label, recordings)
+    told = [recording for recording in recordings if recording.label != LABEL]
+    positives = cry_labels(label, told) if told or not may_lack_labels else ()
     clips, skipped = readable_clips(folder, recordings)
     check_readable(skipped, len(recordings))
-    labelled = tuple(replace(clip, label=CRY if clip.source_label in positives else OTHER) for clip in clips)
-    return _Recordings(labelled, positives, skipped, (*task_doubts(recordings), *doubts))
+    labelled = [replace(clip, label=CRY if clip.source_label in positives else OTHER) for clip in clips]
+    known, unknown = (tuple(c for c in labelled if (c.source_label == LABEL) is untold) for untold in (False, True))
+    return _Recordings(known, unknown, positives, skipped, (*task_doubts(recordings), *doubts))
 
 
 def _private_doubt(skipped: int) -> tuple[str, ...]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 import torch
 
-from spaces.baby_cry import CRY_HEAD, WINDOW_SECONDS, YAMNET_HEAD
+from spaces.baby_cry import CRY_HEAD, WINDOW_SECONDS, YAMNET_FRONT_END, YAMNET_HEAD
+from trainables.beside_teacher import DeviceTeacher
 from trainables.cache import cached_array, content_key
 from trainables.corpora.audio import audio_key, load_audio
-from trainables.corpora.corpus import SPLITS, Corpus
+from trainables.corpora.corpus import SPLITS, UNLABELLED, Corpus
 from trainables.corpora.cry_task import open_cries
 from trainables.corpora.facts import data_facts
 from trainables.cry_views import cry_views
@@ -25,6 +26,7 @@ from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.taught_views import views_for
 from trainables.teachers.cross_fitted import Teacher, fold_warnings, taught_by
 from trainables.teachers.yamnet import CLASSES, CRY_CLASSES, YAMNET, Yamnet, logits_of_scores
+from trainables.teachers.yamnet_body import yamnet_body
 from trainables.training_set import TrainingSet
 
 if TYPE_CHECKING:
@@ -65,13 +67,15 @@ class BabyCry(Recipe):
         facts = {
             "name": teacher.name,
             "content_hash": teacher.content_hash,
+            "parameters": teacher.parameters,
             "score": figures["validation"].auc,
             **{split: values.as_dict() for split, values in figures.items()},
         }
         if figures["train"].auc < WEAK_TEACHER_AUC:
             weak = f"{teacher.name} reaches AUC {figures['train'].auc:.2f} on train, under {WEAK_TEACHER_AUC}"
             warnings.append(f"teacher: {weak}: it filters badly")
-        data = data_facts(corpus, request.seed) | {"recordings": _recordings(corpus)}
+        unlabelled = len(corpus.indices(UNLABELLED))
+        data = data_facts(corpus, request.seed) | {"recordings": _recordings(corpus), "unlabelled_windows": unlabelled}
         views = cry_views(corpus, request, WINDOW_SAMPLES)
         return Material(corpus, teacher.logits, data, facts, (*corpus.warnings, *warnings), views=views)
 
@@ -82,9 +86,11 @@ class BabyCry(Recipe):
             f"{split} {sum(data['recordings'][split].values())} ({sum(windows.values())} windows)"
             for split, windows in data["clips"].items()
         )
+        unlabelled = data["unlabelled_windows"]
+        taught = f"; {unlabelled} unlabelled windows, for the teacher's filter to label" if unlabelled else ""
         demonstration = "; a demonstration: it says nothing of real cries" if data["synthetic"] else ""
         return (
-            f"data: {data['name']}, {counts} recordings, split {data['split']}{demonstration}",
+            f"data: {data['name']}, {counts} recordings, split {data['split']}{taught}{demonstration}",
             f"teacher: {teacher['name']}, AUC {teacher['score']:.3f} on validation",
             *(material.views.summary() if material.views else ()),
         )
@@ -114,7 +120,7 @@ class BabyCry(Recipe):
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
         """The windows of the training split, or those that the teacher's filter keeps, beside the teacher's logits.
 
-        Without a filter a window is of its recording's class.
+        Without a filter a window is of its recording's class, and unlabelled ones, which have none, are left out.
         """
         corpus, logits = material.corpus, material.teacher_logits
         outputs = self.outputs(material, candidate)
@@ -133,6 +139,12 @@ class BabyCry(Recipe):
             class_of_output=class_of_output() if outputs == CLASSES else None,
             views=views,
         )
+
+    def device_teacher(self, material: Material) -> DeviceTeacher | None:
+        """YAMNet's network behind the firmware's features: TFLM has no kernel for its own RFFT2D and COMPLEX_ABS."""
+        if not str(material.teacher["name"]).startswith(YAMNET):
+            return None
+        return DeviceTeacher("yamnet", yamnet_body, YAMNET_FRONT_END)
 
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:
         """Area under the ROC of recordings."""
@@ -191,22 +203,24 @@ def teacher_probability(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 def filtered(
     corpus: Corpus, probability: NDArray[np.float32], rule: TeacherFilter
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the training split that the teacher is sure of, and the class of every window.
+    """Rows of the training split and of unlabelled clips that the teacher is sure of, and the class of every window.
 
-    Where the recording holds no cry, no window is a positive, whatever the teacher says; where it holds one, the
-    teacher knows in which windows. Other splits keep their recordings' classes. No positive or no negative is a
-    `ValueError`.
+    Where the recording holds no cry, no window is a positive, whatever the teacher says; where it holds one, or nobody
+    said, the teacher knows in which windows. Other splits keep their recordings' classes. No positive or no negative is
+    a `ValueError`.
     """
-    train = corpus.indices("train")
-    labelled = corpus.targets()
-    positive = (probability > rule.positive_above) & (labelled == 1)
+    unlabelled = corpus.indices(UNLABELLED)
+    heard = np.concatenate([corpus.indices("train"), unlabelled])
+    target = corpus.targets()
+    may_cry = target == 1
+    may_cry[unlabelled] = True
+    positive = (probability > rule.positive_above) & may_cry
     negative = probability < rule.negative_below
     for name, kept in (("positive_above", positive), ("negative_below", negative)):
-        if not kept[train].any():
+        if not kept[heard].any():
             raise ValueError(f"{name}={getattr(rule, name):.3g}: the teacher's filter leaves no such training window")
-    target = labelled.copy()
-    target[train] = positive[train]
-    return train[(positive | negative)[train]], target
+    target[heard] = positive[heard]
+    return np.sort(heard[(positive | negative)[heard]]), target
 
 
 def _teacher(request: Request, corpus: Corpus) -> tuple[Teacher, list[str]]:
@@ -220,7 +234,7 @@ def _teacher(request: Request, corpus: Corpus) -> tuple[Teacher, list[str]]:
         return logits_of_scores(model.scores(np.divide(load_audio(corpus, WINDOW_SAMPLES), 32768, dtype=np.float32)))
 
     kept = cached_array(content_key("yamnet-logits", model.content_hash, audio_key(corpus, WINDOW_SAMPLES)), logits)
-    return Teacher(np.array(kept), model.name, model.content_hash), []
+    return Teacher(np.array(kept), model.name, model.content_hash, model.parameters), []
 
 
 def _in_two_classes(logits: NDArray[np.float32]) -> NDArray[np.float32]:

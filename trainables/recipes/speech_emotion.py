@@ -56,6 +56,7 @@ class SpeechEmotion(Recipe):
         facts = {
             "name": teacher.name,
             "content_hash": teacher.content_hash,
+            "parameters": teacher.parameters,
             "score": taught["validation"].uar,
             **_plain(taught),
         }

@@ -22,7 +22,7 @@ def kinds() -> list[str]:
 
 
 def build_student(student: Student, front_end: FrontEnd, outputs: int) -> nn.Module:
-    """An untrained network from float32 features [batch, 1, frames, mels] to logits [batch, outputs]."""
+    """An untrained network from float32 features [batch, 1, frames, values per frame] to logits [batch, outputs]."""
     if student.kind not in kinds():
         raise ValueError(f"student: {student.kind!r} is unknown; there are {', '.join(kinds())}")
     module = importlib.import_module(f"trainables.students.{student.kind}")

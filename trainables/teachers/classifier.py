@@ -39,6 +39,7 @@ class Classifier:
         self._model, self._extractor = checkpoint.model, checkpoint.extractor
         names = self._model.config.id2label
         self.labels = tuple(str(names[number]) for number in sorted(names))
+        self.parameters = sum(weight.numel() for weight in self._model.parameters())
         self.computing = here()
         settings = f"{self._extractor.to_json_string()} {self.computing.precision}"
         self.content_hash = content_hash(self._model, settings)

@@ -30,11 +30,15 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class Teacher:
-    """`logits` [clips, classes] of every clip, and what run.json says of their origin."""
+    """`logits` [clips, classes] of every clip, and what run.json says of their origin.
+
+    `parameters` are those of its encoders without their heads, None where one does not tell.
+    """
 
     logits: NDArray[np.float32]
     name: str
     content_hash: str
+    parameters: int | None = None
 
 
 def taught_by(spec: str, corpus: Corpus, clip_seconds: float, seed: int) -> Teacher:
@@ -52,7 +56,9 @@ def taught_by(spec: str, corpus: Corpus, clip_seconds: float, seed: int) -> Teac
         return taught[0]
     name = f"{rule}({', '.join(teacher.name for teacher in taught)})"
     identity = _hash(rule, *(teacher.content_hash for teacher in taught))
-    return Teacher(joined(rule, [teacher.logits for teacher in taught]), name, identity)
+    counts = [teacher.parameters for teacher in taught if teacher.parameters]
+    total = sum(counts) if len(counts) == len(taught) else None
+    return Teacher(joined(rule, [teacher.logits for teacher in taught]), name, identity, total)
 
 
 def _opened(spec: str, corpus: Corpus) -> Callable[[Corpus, float, int], Teacher]:
@@ -86,16 +92,18 @@ def _taught_by(encoder: Encoder, corpus: Corpus, clip_seconds: float, seed: int)
 
     embedded = embeddings_key(encoder, corpus, clip_seconds)
     outputs = np.array(cached_array(content_key("teacher-logits", HEAD_VERSION, embedded, seed), logits))
-    return Teacher(outputs, encoder.name, _hash(encoder.content_hash, HEAD_VERSION))
+    return Teacher(outputs, encoder.name, _hash(encoder.content_hash, HEAD_VERSION), encoder.parameters)
 
 
 def _taught_by_tuned(tuned: FineTuned, corpus: Corpus, clip_seconds: float, seed: int) -> Teacher:
     folds = parts(corpus.targets(), units(corpus), _training(corpus), seed)
-    return Teacher(tuned.logits(corpus, clip_seconds, folds, seed), tuned.name, _hash(tuned.identity))
+    logits = tuned.logits(corpus, clip_seconds, folds, seed)
+    return Teacher(logits, tuned.name, _hash(tuned.identity), tuned.encoder.parameters)
 
 
 def _taught_by_classifier(classifier: Classifier, corpus: Corpus, clip_seconds: float, seed: int) -> Teacher:
-    return Teacher(classifier.logits(corpus, clip_seconds), classifier.name, _hash(classifier.content_hash))
+    logits = classifier.logits(corpus, clip_seconds)
+    return Teacher(logits, classifier.name, _hash(classifier.content_hash), classifier.parameters)
 
 
 def _training(corpus: Corpus) -> NDArray[np.bool_]:

@@ -20,6 +20,8 @@ class Encoder(ABC):
     name: str
     content_hash: str
     layer_count: int = 1
+    # None: not known.
+    parameters: int | None = None
 
     @abstractmethod
     def embed(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:

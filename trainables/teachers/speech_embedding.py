@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from trainables.teachers.encoder import Encoder
+from trainables.teachers.weights import weights_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +31,7 @@ class SpeechEmbedding(Encoder):
     def __init__(self) -> None:
         folder = resources.files("pyopen_wakeword") / "models"
         mel, embedding = ((folder / f"{part}.tflite").read_bytes() for part in ("melspectrogram", "embedding_model"))
+        self.parameters = weights_in(embedding)
         self.content_hash = hashlib.sha256(mel + embedding).hexdigest()[:16]
         self._mel, self._embedding = _interpreter(mel), _interpreter(embedding)
 

@@ -50,6 +50,7 @@ class Transformer(Encoder):
         self._model = model.get_encoder() if kind == "whisper" else model
         self._layers: Any = self._model.layers if kind == "whisper" else self._model.encoder.layers
         self.layer_count = len(self._layers)
+        self.parameters = sum(weight.numel() for weight in self._model.parameters())
         self.computing = here()
         precision = "" if self.computing.precision == "float32" else f" {self.computing.precision}"
         self.content_hash = content_hash(self._model, f"{STEPS} {self._extractor.to_json_string()}{precision}")

@@ -1,4 +1,4 @@
-"""YAMNet, 521 sounds of AudioSet (tensorflow/models, research/audioset/yamnet), from a .tflite or a SavedModel."""
+"""YAMNet, 521 sounds of AudioSet (tensorflow/models, research/audioset/yamnet), from any of its published files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from trainables.teachers import yamnet_keras
 from trainables.teachers.encoder import Encoder
+from trainables.teachers.weights import weights_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # How `--teacher` names it.
 YAMNET = "yamnet:"
-CLASSES = 521
+CLASSES = yamnet_keras.CLASSES
 CRY_CLASSES = (19, 20)
 EMBEDDING_WIDTH = 1024
 PATCH_SAMPLES = 15_600
@@ -33,8 +35,8 @@ class Yamnet(Encoder):
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
-            raise ValueError(f"--teacher: yamnet:{path} is not there; name YAMNet's .tflite or SavedModel folder")
-        self._call, files = _opened(path)
+            raise ValueError(f"--teacher: yamnet:{path} is not there; name YAMNet's .tflite, SavedModel folder or .h5")
+        self._call, files, self.parameters = _opened(path)
         self.name = f"yamnet:{path.name}"
         self.content_hash = _hash(files)
         widths = {output.shape[-1] for output in self._call(np.zeros(PATCH_SAMPLES, np.float32)) if output.ndim}
@@ -71,12 +73,17 @@ def _is(output: NDArray[np.float32], width: int) -> bool:
     return output.shape[-1:] == (width,)
 
 
-def _opened(path: Path) -> tuple[Callable[[NDArray[np.float32]], Outputs], list[Path]]:
+def _opened(path: Path) -> tuple[Callable[[NDArray[np.float32]], Outputs], list[Path], int | None]:
     if path.is_dir() and (path / "saved_model.pb").is_file():
-        return _saved_model(path), sorted(file for file in path.rglob("*") if file.is_file())
+        call, parameters = _saved_model(path)
+        return call, sorted(file for file in path.rglob("*") if file.is_file()), parameters
     if path.suffix == ".tflite":
-        return _tflite(path), [path]
-    raise ValueError(f"--teacher: yamnet:{path} must be a .tflite or a folder that holds saved_model.pb")
+        return _tflite(path), [path], weights_in(path.read_bytes())
+    if path.suffix in (".h5", ".hdf5"):
+        call, parameters = yamnet_keras.from_weights(path)
+        return call, [path], parameters
+    kinds = "a .tflite, a folder that holds saved_model.pb, or the .h5 or .weights.h5 of Keras weights"
+    raise ValueError(f"--teacher: yamnet:{path} must be {kinds}")
 
 
 def _tflite(path: Path) -> Callable[[NDArray[np.float32]], Outputs]:
@@ -99,7 +106,7 @@ def _tflite(path: Path) -> Callable[[NDArray[np.float32]], Outputs]:
     return call
 
 
-def _saved_model(path: Path) -> Callable[[NDArray[np.float32]], Outputs]:
+def _saved_model(path: Path) -> tuple[Callable[[NDArray[np.float32]], Outputs], int | None]:
     # Seconds of imports that a .tflite does not need.
     import tensorflow
 
@@ -111,7 +118,8 @@ def _saved_model(path: Path) -> Callable[[NDArray[np.float32]], Outputs]:
     def call(patch: NDArray[np.float32]) -> Outputs:
         return [np.asarray(output, np.float32) for output in tensorflow.nest.flatten(model(patch))]
 
-    return call
+    variables = getattr(model, "variables", ())
+    return call, sum(int(np.prod(variable.shape)) for variable in variables) or None
 
 
 def _hash(files: Iterable[Path]) -> str:

@@ -83,7 +83,7 @@ def test_a_model_with_other_outputs_is_refused(tmp_path: Path) -> None:
 def test_paths_that_hold_no_model_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"yamnet:.*absent is not there; name YAMNet's"):
         open_encoder(f"yamnet:{tmp_path / 'absent'}")
-    with pytest.raises(ValueError, match=r"must be a \.tflite or a folder that holds saved_model\.pb"):
+    with pytest.raises(ValueError, match=r"must be a \.tflite, a folder that holds saved_model\.pb, or the \.h5"):
         open_encoder(f"yamnet:{tmp_path}")
     (tmp_path / "broken.tflite").write_bytes(b"no flatbuffer")
     with pytest.raises(ValueError, match=r"cannot be read as \.tflite"):
