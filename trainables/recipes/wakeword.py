@@ -179,6 +179,7 @@ def _taught(corpus: Corpus, request: Request) -> tuple[NDArray[np.float32], dict
     return teacher.logits, {
         "name": teacher.name,
         "content_hash": teacher.content_hash,
+        "parameters": teacher.parameters,
         "score": figures["validation"].f1,
         **{split: values.as_dict() for split, values in figures.items()},
     }
