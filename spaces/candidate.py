@@ -31,31 +31,65 @@ class Student:
 
 @dataclass(frozen=True)
 class Distillation:
-    """L = alpha * CE + (1 - alpha) * T^2 * KL: alpha weighs the hard label.
+    """L = alpha * CE + (1 - alpha) * T^2 * KL + alignment_weight * alignment: alpha weighs the hard label.
 
-    `assistant` names the student that stands between teacher and student, if one does.
+    `alignment` is the distance between the student's maps, through projectors that are dropped after training, and the
+    teacher's layers. `assistant` names the student that stands between teacher and student, if one does.
     """
 
     temperature: float
     alpha: float
     assistant: str | None = None
+    alignment_weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class HardLabel:
+    """How the hard label is scored: cross-entropy, softened, or focused on what the student still gets wrong.
+
+    The focal loss (arXiv 1708.02002) weighs a clip by (1 - p)^`focal_gamma`, p being its label's probability, and
+    positives to negatives as `focal_alpha` to one less it.
+    """
+
+    label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
+    focal_alpha: float = 0.5
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What a student hears other than the clips themselves.
+
+    `view_share` of the clips of an epoch are heard in noise or in a room; of every clip's features two stretches of
+    frames and two of mels are blanked, each up to `mask_share` of them long (SpecAugment, arXiv 1904.08779).
+    """
+
+    view_share: float = 0.0
+    mask_share: float = 0.0
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rate over the run, clips per step and AdamW's decay; the run decides its length in epochs."""
+    """Learning rate over the run, clips per step and AdamW's decay; the run decides its length in epochs.
+
+    The student that is kept averages its weights over the steps: exponentially, by `ema_decay`, unless that is 0. A run
+    ends `patience` epochs after its best one, if that is given.
+    """
 
     kind: ScheduleKind
     peak_lr: float
     batch: int = 64
     weight_decay: float = 1e-4
+    ema_decay: float = 0.0
+    patience: int | None = None
 
 
 @dataclass(frozen=True)
 class DataMix:
-    """Negatives drawn afresh every epoch for each positive."""
+    """Negatives drawn afresh every epoch for each positive, a share of them the hardest ones so far."""
 
     neg_per_pos: float
+    hard_negatives: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +113,8 @@ class Candidate:
     schedule: Schedule
     data_mix: DataMix | None = None
     teacher_filter: TeacherFilter | None = None
+    hard_label: HardLabel = HardLabel()
+    augmentation: Augmentation = Augmentation()
 
     @property
     def architecture(self) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from spaces.candidate import DataMix, Distillation, Schedule, ScheduleKind
+from spaces.candidate import DataMix, Distillation, HardLabel, Schedule, ScheduleKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from optuna.trial import BaseTrial
+
+# The focal loss of sarpel/wakeword-training-platform.
+FOCAL_GAMMA, FOCAL_ALPHA = 2.5, 0.85
 
 SCHEDULES = ("step", "cosine", "one_cycle", "flat_then_linear")
 
@@ -31,3 +34,26 @@ def schedule(trial: BaseTrial, kinds: Sequence[str] = SCHEDULES) -> Schedule:
 def data_mix(trial: BaseTrial) -> DataMix:
     """Negatives per positive 0.5-20 (published: 1, 3, 20)."""
     return DataMix(neg_per_pos=trial.suggest_float("neg_per_pos", 0.5, 20.0, log=True))
+
+
+def hard_negatives(trial: BaseTrial) -> float:
+    """Share of an epoch's negatives that are the hardest so far, up to a half."""
+    return trial.suggest_float("hard_negatives", 0.0, 0.5, step=0.25)
+
+
+def hard_label(trial: BaseTrial) -> HardLabel:
+    """Cross-entropy, or the focal loss at its published setting; label smoothing 0-.2 (published: .1)."""
+    smoothing = trial.suggest_float("label_smoothing", 0.0, 0.2, step=0.1)
+    if trial.suggest_categorical("hard_loss", ("cross_entropy", "focal")) == "focal":
+        return HardLabel(smoothing, FOCAL_GAMMA, FOCAL_ALPHA)
+    return HardLabel(smoothing)
+
+
+def ema_decay(trial: BaseTrial) -> float:
+    """Decay of the average of the weights; 0 keeps the weights themselves (published: .999)."""
+    return trial.suggest_categorical("ema_decay", (0.0, 0.99, 0.999))
+
+
+def mask_share(trial: BaseTrial) -> float:
+    """Longest stretch that SpecAugment blanks, as a share of the frames and of the mels."""
+    return trial.suggest_float("mask_share", 0.0, 0.2, step=0.1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spaces import knobs
 from spaces.ablation import Setting
 from spaces.budget import Budget
-from spaces.candidate import Candidate, Objective, Scalar
+from spaces.candidate import Augmentation, Candidate, Objective, Scalar, Schedule
 from spaces.front_end import FrontEnd
 from spaces.wakeword_students import student
 
@@ -25,9 +26,11 @@ BOARD = "esp32-s3-devkitc-1-n8"
 EPOCHS = 20
 # The no-PSRAM preset of the source.
 SOURCE_EPOCHS = 150
+PATIENCE = 15
 
 # The no-PSRAM preset of sarpel/wakeword-training-platform: TinyConv [16, 32, 64, 64], 40 mels, 1 s, T 4, teacher's
-# weight 0.7. It names neither ratio nor schedule: three negatives to a positive and a cosine are ours.
+# weight 0.7, label smoothing, averaged weights, SpecAugment. It names neither ratio nor schedule: three negatives to a
+# positive and a cosine are ours.
 START_POINTS: tuple[dict[str, Scalar], ...] = (
     {
         "mels": 40,
@@ -41,6 +44,11 @@ START_POINTS: tuple[dict[str, Scalar], ...] = (
         "schedule": "cosine",
         "peak_lr": 1e-3,
         "neg_per_pos": 3.0,
+        "hard_negatives": 0.0,
+        "label_smoothing": 0.1,
+        "hard_loss": "cross_entropy",
+        "ema_decay": 0.999,
+        "mask_share": 0.1,
     },
 )
 
@@ -75,9 +83,15 @@ def space(trial: BaseTrial) -> Candidate:
         front_end=_front_end(trial),
         student=student(trial),
         distillation=knobs.distillation(trial),
-        schedule=knobs.schedule(trial),
-        data_mix=knobs.data_mix(trial),
+        schedule=_schedule(trial),
+        data_mix=replace(knobs.data_mix(trial), hard_negatives=knobs.hard_negatives(trial)),
+        hard_label=knobs.hard_label(trial),
+        augmentation=Augmentation(mask_share=knobs.mask_share(trial)),
     )
+
+
+def _schedule(trial: BaseTrial) -> Schedule:
+    return replace(knobs.schedule(trial), ema_decay=knobs.ema_decay(trial), patience=PATIENCE)
 
 
 def _front_end(trial: BaseTrial) -> FrontEnd:

@@ -8,16 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from spaces.candidate import HardLabel
+
 if TYPE_CHECKING:
     from spaces.candidate import Distillation
 
 
 class DistillationLoss(NamedTuple):
-    """Scalars: the weighted sum that is trained on, and its two terms before weighting."""
+    """The terms before weighting and their weighted sum, scalars, and `each`, the hard loss of every clip [batch]."""
 
     total: Tensor
     hard: Tensor
     soft: Tensor
+    each: Tensor
 
 
 def soft_target_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -39,14 +42,33 @@ def merged_logits(logits: Tensor, class_of_output: Tensor) -> Tensor:
     return torch.stack([group.logsumexp(dim=1) for group in groups], dim=1)
 
 
+def hard_losses(logits: Tensor, target: Tensor, hard_label: HardLabel) -> Tensor:
+    """Loss [batch] of each clip's label; logits [batch, classes], `target` int64 [batch], class 0 being the negatives.
+
+    Focal weights are twice those of the paper, so that `focal_gamma=0, focal_alpha=0.5` is plain cross-entropy.
+    """
+    losses = functional.cross_entropy(logits, target, reduction="none", label_smoothing=hard_label.label_smoothing)
+    if hard_label.focal_gamma:
+        certainty = functional.log_softmax(logits, dim=1).gather(1, target[:, None]).squeeze(1).exp()
+        losses = losses * (1 - certainty) ** hard_label.focal_gamma
+    if hard_label.focal_alpha != 0.5:
+        losses = losses * torch.where(target > 0, 2 * hard_label.focal_alpha, 2 * (1 - hard_label.focal_alpha))
+    return losses
+
+
 def distillation_loss(
-    student: Tensor, teacher: Tensor, target: Tensor, distillation: Distillation, class_of_output: Tensor | None = None
+    student: Tensor,
+    teacher: Tensor,
+    target: Tensor,
+    distillation: Distillation,
+    class_of_output: Tensor | None = None,
+    hard_label: HardLabel | None = None,
 ) -> DistillationLoss:
     """alpha * CE + (1 - alpha) * T^2 * KL; logits [batch, outputs], `target` int64 [batch].
 
-    Where outputs are finer than the labels, CE is of the merged classes.
+    Where outputs are finer than the labels, CE is of the merged classes. `hard_label` may stand in for plain CE.
     """
     decided = student if class_of_output is None else merged_logits(student, class_of_output)
-    hard = functional.cross_entropy(decided, target)
-    soft = soft_target_divergence(student, teacher, distillation.temperature)
-    return DistillationLoss(distillation.alpha * hard + (1 - distillation.alpha) * soft, hard, soft)
+    each = hard_losses(decided, target, hard_label or HardLabel())
+    hard, soft = each.mean(), soft_target_divergence(student, teacher, distillation.temperature)
+    return DistillationLoss(distillation.alpha * hard + (1 - distillation.alpha) * soft, hard, soft, each)

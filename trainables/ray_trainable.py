@@ -19,7 +19,8 @@ from ray import tune
 from export.results import read_object, write_atomically
 from trainables.cache import cache_folder, cached_array, content_key
 from trainables.disk import NO_SPACE, is_full
-from trainables.distil import NotANumberError, StoppedEarlyError
+from trainables.distil import StoppedEarlyError
+from trainables.learner import NotANumberError
 from trainables.trial import Task, run_trial
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from spaces.candidate import Candidate, Scalar
     from trainables.corpora.corpus import Corpus
-    from trainables.distil import TrainingSet
+    from trainables.training_set import TrainingSet
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from spaces.budget import Footprint
 from trainables.cache import cache_folder, content_key
 from trainables.conversion import int8_student, runs_on_device, streaming_difference
 from trainables.distil import Progress, StoppedEarlyError, history_csv, logits_of, teach
+from trainables.loss_warnings import loss_warnings
 from trainables.recipe import Judgement, Material, recipe
 from trainables.students import build_student
 
@@ -36,10 +37,9 @@ if TYPE_CHECKING:
     from export.calibration import Calibration
     from spaces.board import Board
     from spaces.candidate import Candidate, Scalar
-    from trainables.distil import TrainingSet
+    from trainables.training_set import TrainingSet
 
 SCHEMA = 1
-TEACHER_IDLE, TEACHER_DOMINATES = 0.1, 10.0
 
 
 @dataclass(frozen=True)
@@ -284,26 +284,13 @@ def _objectives(recipe_name: str, judgement: Judgement, footprint: Footprint) ->
 
 
 def _warnings(material: Material, candidate: Candidate, taught: Taught) -> list[str]:
-    found = _loss_warnings(candidate, taught.progress.history[-1])
+    found = loss_warnings(candidate.distillation, taught.progress.history[-1])
     if taught.judgement.score_int8 > material.teacher.get("score", math.inf):
         found.append("the student scores above its teacher on validation: the labels alone may do")
     mix, had = candidate.data_mix, taught.data.most_neg_per_pos
     if mix is not None and mix.neg_per_pos > had:
         found.append(f"neg_per_pos={mix.neg_per_pos:.1f} acts as {had:.1f}: the training split holds no more negatives")
     return found
-
-
-def _loss_warnings(candidate: Candidate, last: Mapping[str, float]) -> list[str]:
-    ratio = last["soft_to_hard"]
-    if candidate.distillation.alpha == 1.0:
-        return ["alpha=1: the teacher and the temperature have no effect"]
-    if last["soft_loss"] == 0.0:
-        return ["the distillation loss is identically zero: the teacher teaches nothing"]
-    if ratio > TEACHER_DOMINATES:
-        return [f"distillation loss is {ratio:.1f} times the hard loss, over {TEACHER_DOMINATES:g}: raise alpha"]
-    if ratio < TEACHER_IDLE:
-        return [f"distillation loss is {ratio:.2f} times the hard loss, under {TEACHER_IDLE:g}: lower alpha"]
-    return []
 
 
 def _write(

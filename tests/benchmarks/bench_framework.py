@@ -32,12 +32,13 @@ from spaces.budget import Budget, Footprint
 from spaces.candidate import Scalar
 from spaces.narrowed import Narrowing
 from trainables.cache import cache_folder
-from trainables.distil import BATCH, GRADIENT_CLIP, WEIGHT_DECAY
+from trainables.learner import GRADIENT_CLIP
 from trainables.losses import distillation_loss
 from trainables.ray_trainable import REPORT, TASKS
 from trainables.recipe import Request, recipe
 from trainables.schedules import learning_rate
 from trainables.students import build_student
+from trainables.training_set import Dealer
 from trainables.trial import Assignment, candidate_of, footprint_of_untrained, run_trial
 
 EPOCHS = 5
@@ -154,11 +155,12 @@ def bare_seconds(ours: Assignment, params: Mapping[str, Scalar]) -> float:
     torch.manual_seed(0)
     network = build_student(candidate.student, candidate.front_end, 2)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY, fused=True)
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=candidate.schedule.weight_decay, fused=True)
+    dealer = Dealer(np.full(len(data.target), np.nan, np.float32))
     started = time.perf_counter()
     for epoch in range(EPOCHS):
-        rows = torch.from_numpy(data.epoch_rows(candidate.data_mix, 0, epoch))
-        batches = rows.split(BATCH)
+        rows = torch.from_numpy(dealer.epoch_rows(data, candidate.data_mix, 0, epoch))
+        batches = rows.split(candidate.schedule.batch)
         for step, batch in enumerate(batches):
             rate = learning_rate(candidate.schedule, (epoch + step / len(batches)) / EPOCHS)
             optimizer.param_groups[0]["lr"] = rate

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from spaces.candidate import Candidate, DataMix, Distillation, Schedule, Student
 from spaces.front_end import FrontEnd
-from trainables.distil import NotANumberError, Progress, TrainingSet, history_csv, logits_of, teach
+from trainables.distil import Progress, history_csv, logits_of, teach
+from trainables.learner import NotANumberError
+from trainables.training_set import TrainingSet
 
 
 def training_set(clips: int = 120, positives: int = 24) -> TrainingSet:
@@ -42,38 +42,6 @@ def network() -> nn.Module:
 
 def accuracy(data: TrainingSet) -> Callable[[nn.Module], float]:
     return lambda student: float((logits_of(student, data.features).argmax(1) == data.target).mean())
-
-
-@given(seed=st.integers(0, 99), epoch=st.integers(0, 30))
-def test_without_a_mix_an_epoch_holds_every_clip_once(seed: int, epoch: int) -> None:
-    data = training_set()
-    rows = data.epoch_rows(None, seed, epoch)
-    assert sorted(rows) == sorted(data.rows)
-    assert np.array_equal(rows, data.epoch_rows(None, seed, epoch))
-    assert not np.array_equal(rows, data.epoch_rows(None, seed, epoch + 1))
-
-
-@given(ratio=st.floats(0.1, 12), seed=st.integers(0, 99), epoch=st.integers(0, 30))
-def test_an_epoch_holds_all_positives_and_the_ratio_of_negatives(ratio: float, seed: int, epoch: int) -> None:
-    data = training_set()
-    rows = data.epoch_rows(DataMix(ratio), seed, epoch)
-    labels = data.target[rows]
-    assert sorted(rows[labels == 1]) == list(range(24))
-    assert (labels == 0).sum() == min(96, max(1, round(ratio * 24)))
-
-
-@given(ratio=st.floats(0.2, 3.9), seed=st.integers(0, 99))
-@settings(max_examples=30)
-def test_no_negative_comes_twice_before_all_came_once(ratio: float, seed: int) -> None:
-    data, mix = training_set(), DataMix(ratio)
-    drawn = [row for epoch in range(12) for row in data.epoch_rows(mix, seed, epoch) if data.target[row] == 0]
-    counts = np.bincount(drawn, minlength=120)[24:]
-    assert counts.max() - counts.min() <= 1 + (round(ratio * 24) > 48)
-
-
-def test_epochs_differ() -> None:
-    data = training_set()
-    assert not np.array_equal(data.epoch_rows(DataMix(2.0), 0, 0), data.epoch_rows(DataMix(2.0), 0, 1))
 
 
 def test_it_learns() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from spaces.candidate import Distillation
-from trainables.losses import distillation_loss, merged_logits, soft_target_divergence
+from spaces.candidate import Distillation, HardLabel
+from trainables.losses import distillation_loss, hard_losses, merged_logits, soft_target_divergence
 
 logits = st.lists(st.floats(-8, 8), min_size=3, max_size=3)
 
@@ -75,3 +75,27 @@ def test_hard_labels_are_of_merged_classes() -> None:
     expected = -torch.where(target == 1, cry, 1 - cry).log().mean()
     assert float(found.hard) == pytest.approx(float(expected), rel=1e-4)
     assert found.soft == soft_target_divergence(student, teacher, 2.0)
+
+
+def test_without_options_the_hard_loss_is_cross_entropy() -> None:
+    logits, target = torch.randn(16, 3), torch.randint(0, 3, (16,))
+    expected = functional.cross_entropy(logits, target, reduction="none")
+    assert torch.equal(hard_losses(logits, target, HardLabel()), expected)
+
+
+def test_label_smoothing_mixes_in_all_classes() -> None:
+    logits, target = torch.randn(16, 3), torch.randint(0, 3, (16,))
+    log_shares = logits.log_softmax(dim=1)
+    own = log_shares[torch.arange(16), target]
+    expected = -(0.9 * own + 0.1 * log_shares.mean(dim=1))
+    assert torch.allclose(hard_losses(logits, target, HardLabel(label_smoothing=0.1)), expected, atol=1e-6)
+
+
+@given(st.floats(-6, 6), st.sampled_from((0, 1)), st.floats(0.5, 5), st.floats(0.1, 0.9))
+def test_focal_loss_is_the_papers_times_two(margin: float, label: int, gamma: float, alpha: float) -> None:
+    found = hard_losses(torch.tensor([[0.0, margin]]), torch.tensor([label]), HardLabel(0.0, gamma, alpha))
+    positive = 1 / (1 + math.exp(-margin))
+    certainty, weight = (positive, alpha) if label else (1 - positive, 1 - alpha)
+    assert float(found) == pytest.approx(
+        -2 * weight * (1 - certainty) ** gamma * math.log(certainty), rel=1e-3, abs=1e-6
+    )

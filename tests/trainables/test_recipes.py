@@ -28,7 +28,8 @@ from trainables import recipes as recipes_folder
 from trainables import trial as trial_module
 from trainables.corpora.audio import audio_key
 from trainables.corpora.corpus import Corpus
-from trainables.distil import NotANumberError, Progress
+from trainables.distil import Progress
+from trainables.learner import NotANumberError
 from trainables.ray_trainable import Post, report_of
 from trainables.recipe import Material, Request, recipe
 from trainables.recipes import speech_emotion

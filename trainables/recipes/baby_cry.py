@@ -16,13 +16,13 @@ from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.corpora.cry_task import open_cries
 from trainables.corpora.facts import data_facts
 from trainables.detection_rows import detection_rows
-from trainables.distil import TrainingSet
 from trainables.features import corpus_features
 from trainables.losses import merged_logits
 from trainables.metrics import Detection, best_f1_threshold, correlation, detection
 from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.teachers.cross_fitted import Teacher, fold_warnings, taught_by
 from trainables.teachers.yamnet import CLASSES, CRY_CLASSES, Yamnet, logits_of_scores
+from trainables.training_set import TrainingSet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,12 +15,12 @@ from trainables.corpora.audio import audio_key, load_audio
 from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.corpora.emotion_task import open_emotions
 from trainables.corpora.facts import data_facts
-from trainables.distil import TrainingSet
 from trainables.features import corpus_features
 from trainables.metrics import Classification, choice_counts, classification
 from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.teachers.assistant import assistant_logits
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
+from trainables.training_set import TrainingSet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

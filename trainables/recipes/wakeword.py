@@ -14,11 +14,11 @@ from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.corpora.facts import data_facts
 from trainables.corpora.wakeword_task import open_corpus
 from trainables.detection_rows import detection_rows
-from trainables.distil import TrainingSet
 from trainables.features import corpus_features
 from trainables.metrics import Detection, best_f1_threshold, detection
 from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
+from trainables.training_set import TrainingSet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

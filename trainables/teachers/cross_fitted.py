@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from trainables.cache import cached_array, content_key
-from trainables.corpora.audio import load_audio
 from trainables.teachers import open_encoder
+from trainables.teachers.embedded import embeddings, embeddings_key
 from trainables.teachers.ensemble import joined, members_of
 from trainables.teachers.head import HEAD_VERSION, cross_fitted_logits, grouped_folds
 
@@ -48,15 +48,11 @@ def taught_by(spec: str, corpus: Corpus, clip_seconds: float, seed: int) -> Teac
 
 
 def _taught_by(encoder: Encoder, corpus: Corpus, clip_seconds: float, seed: int) -> Teacher:
-    samples = round(clip_seconds * corpus.sample_rate_hz)
-    embedded = content_key("embeddings", encoder.content_hash, corpus.content_hash, samples)
-
-    def embeddings() -> NDArray[np.float16]:
-        return encoder.embed(np.divide(load_audio(corpus, samples), 32768, dtype=np.float32)).astype(np.float16)
+    embedded = embeddings_key(encoder, corpus, clip_seconds)
 
     def logits() -> NDArray[np.float32]:
         training = np.isin(np.arange(len(corpus.clips)), corpus.indices("train"))
-        kept = cached_array(embedded, embeddings)
+        kept = embeddings(encoder, corpus, clip_seconds)
         return cross_fitted_logits(kept, corpus.targets(), units(corpus), training, len(corpus.labels), seed)
 
     outputs = np.array(cached_array(content_key("teacher-logits", HEAD_VERSION, embedded, seed), logits))

@@ -1,0 +1,43 @@
+"""What the last epoch's losses say of a candidate's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spaces.candidate import Distillation
+
+TEACHER_IDLE, TEACHER_DOMINATES = 0.1, 10.0
+
+
+def loss_warnings(distillation: Distillation, last: Mapping[str, float]) -> list[str]:
+    """Sentences about terms that do nothing or drown the others; `last` is a row of the history."""
+    found = _soft_warnings(distillation.alpha, last)
+    if distillation.alpha > 0 and last["hard_loss"] == 0.0:
+        found.append("the hard loss is identically zero: the labels teach nothing")
+    if distillation.alignment_weight:
+        found += _alignment_warnings(distillation.alignment_weight, last)
+    return found
+
+
+def _soft_warnings(alpha: float, last: Mapping[str, float]) -> list[str]:
+    ratio = last["soft_to_hard"]
+    if alpha == 1.0:
+        return ["alpha=1: the teacher and the temperature have no effect"]
+    if last["soft_loss"] == 0.0:
+        return ["the distillation loss is identically zero: the teacher teaches nothing"]
+    if ratio > TEACHER_DOMINATES:
+        return [f"distillation loss is {ratio:.1f} times the hard loss, over {TEACHER_DOMINATES:g}: raise alpha"]
+    if ratio < TEACHER_IDLE:
+        return [f"distillation loss is {ratio:.2f} times the hard loss, under {TEACHER_IDLE:g}: lower alpha"]
+    return []
+
+
+def _alignment_warnings(weight: float, last: Mapping[str, float]) -> list[str]:
+    if last["alignment_loss"] == 0.0:
+        return ["the alignment loss is identically zero: the teacher's layers teach nothing"]
+    share = weight * last["alignment_loss"] / max(last["loss"] - weight * last["alignment_loss"], 1e-12)
+    if share > TEACHER_DOMINATES:
+        return [f"alignment is {share:.1f} times the other losses, over {TEACHER_DOMINATES:g}: lower alignment_weight"]
+    return []
