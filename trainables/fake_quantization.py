@@ -26,8 +26,8 @@ def rounded_in_learnt_range(values: Tensor, low: Tensor, high: Tensor) -> Tensor
     low, high = low.clamp(max=0.0), high.clamp(min=0.0)
     clipped = torch.minimum(torch.maximum(values, low), high)
     with torch.no_grad():
-        step = rounded(clipped, *affine(low, high)) - clipped
-    return clipped + step
+        difference = rounded(values, *affine(low, high)) - clipped
+    return clipped + difference
 
 
 def rounded_weight(weight: Tensor) -> Tensor:

@@ -24,8 +24,8 @@ def folded_graph(module: nn.Module, inputs: tuple[Tensor, ...]) -> fx.Graph:
     """The graph of a module for any batch, its weights read from attribute `student` of whatever runs the graph.
 
     `inputs` are examples, each with a batch of at least 2 first. Dropout is left out; a hard sigmoid becomes a sum, a
-    clipping and a product, a batch normalisation that follows no convolution becomes four operators: so the values inside
-    are those of the .tflite.
+    clipping and a product, a batch normalisation that follows no convolution four operators: so the values inside are
+    those of the .tflite.
     """
     program = _exported(module, inputs)
     return _Folding(program).graph

@@ -107,7 +107,11 @@ class QuantizationAware(nn.Module):
         return student
 
     def forward(self, clips: Tensor) -> Tensor:
-        """[batch, 1, frames, mels] to logits [batch, outputs]."""
+        """[batch, 1, frames, mels] to logits [batch, outputs], in float32 whatever else is cast."""
+        with torch.autocast(clips.device.type, enabled=False):
+            return self._rounded(clips)
+
+    def _rounded(self, clips: Tensor) -> Tensor:
         student = self.student
         if not isinstance(student, StreamingStudent):
             return self._after(clips)[0]

@@ -26,12 +26,14 @@ from spaces import recipe_space
 from spaces.budget import Footprint
 from trainables.cache import cache_folder, content_key
 from trainables.conversion import int8_student, runs_on_device, streaming_difference
-from trainables.distil import Progress, StoppedEarlyError, history_csv, logits_of, teach
+from trainables.distil import Progress, Run, StoppedEarlyError, history_csv, logits_of, teach_in_phases
 from trainables.loss_warnings import loss_warnings
+from trainables.phases import phases_of, plain
 from trainables.recipe import Judgement, Material, recipe
 from trainables.students import build_student
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import nn
 
     from export.calibration import Calibration
@@ -89,11 +91,37 @@ class Task:
         )
 
 
+@final
+@dataclass(frozen=True)
+class Calibrated:
+    """A quantization-aware student with calibrated ranges instead of the trained ones, beside itself.
+
+    Distances are means of the absolute difference from the float student's logits.
+    """
+
+    judgement: Judgement
+    distance: float
+    trained_distance: float
+
+    @classmethod
+    def of(
+        cls,
+        judgement: Judgement,
+        trained: NDArray[np.float32],
+        calibrated: NDArray[np.float32],
+        float32: NDArray[np.float32],
+    ) -> Calibrated:
+        """From the outputs [clips, classes] of both INT8 models and of the float student."""
+        distances = [float(np.abs(outputs - float32).mean()) for outputs in (calibrated, trained)]
+        return cls(judgement, *distances)
+
+
 @dataclass(frozen=True)
 class Taught:
     """A trained student with its files' contents and what it learnt from.
 
-    `streaming` is how far its step lies from whole clips, if it has one.
+    `streaming` is how far its step lies from whole clips, if it has one; `calibrated` what calibration would have made
+    of a quantization-aware one.
     """
 
     network: nn.Module
@@ -102,6 +130,7 @@ class Taught:
     judgement: Judgement
     data: TrainingSet
     streaming: Mapping[str, float]
+    calibrated: Calibrated | None = None
 
 
 def candidate_of(recipe_name: str, params: Mapping[str, Scalar]) -> Candidate:
@@ -225,9 +254,14 @@ def _taught(
     validation_features = np.ascontiguousarray(data.features[validation])
     torch.manual_seed(assignment.seed)
     outputs = rules.outputs(material, candidate)
-    network = build_student(candidate.student, candidate.front_end, outputs).to(assignment.device)
-    progress = teach(
-        network,
+    calibration = _calibration_clips(data, assignment.seed)
+    start, phases = phases_of(
+        candidate,
+        assignment.epochs,
+        lambda student: build_student(student, candidate.front_end, outputs).to(assignment.device),
+        calibration,
+    )
+    run = Run(
         data,
         candidate,
         epochs=assignment.epochs,
@@ -237,15 +271,23 @@ def _taught(
         identity=_identity(assignment, candidate),
         on_epoch=on_epoch,
     )
-    network.cpu()
-    calibration = np.random.default_rng(assignment.seed).choice(
-        data.rows, min(CALIBRATION_CLIPS, len(data.rows)), replace=False
-    )
-    model = int8_student(network, data.features[calibration])
+    trained, progress = teach_in_phases(start, phases, run)
+    network, ranges = plain(trained.cpu())
+    model = int8_student(network, calibration, ranges)
     judged = np.ascontiguousarray(data.features[rules.judged_rows(material)])
     int8, float32 = int8_outputs(model, judged), logits_of(network, judged)
     streaming = streaming_difference(network, judged, float32, int8)
-    return Taught(network, progress, model, rules.judge(material, int8, float32), data, streaming)
+    taught = Taught(network, progress, model, rules.judge(material, int8, float32), data, streaming)
+    if ranges is None:
+        return taught
+    calibrated = int8_outputs(int8_student(network, calibration), judged)
+    by_calibration = rules.judge(material, calibrated, float32)
+    return replace(taught, calibrated=Calibrated.of(by_calibration, int8, calibrated, float32))
+
+
+def _calibration_clips(data: TrainingSet, seed: int) -> NDArray[np.float32]:
+    clips = min(CALIBRATION_CLIPS, len(data.rows))
+    return np.asarray(data.features[np.random.default_rng(seed).choice(data.rows, clips, replace=False)])
 
 
 def _identity(assignment: Assignment, candidate: Candidate) -> str:
@@ -268,6 +310,7 @@ def _metrics(
         "tflite_sha256": hashlib.sha256(taught.int8).hexdigest(),
         "score_int8": judgement.score_int8,
         "score_float": judgement.score_float,
+        **({"score_int8_ptq": taught.calibrated.judgement.score_int8} if taught.calibrated else {}),
         "validation": dict(judgement.validation),
         "test": dict(judgement.test),
         "streaming": dict(taught.streaming),
@@ -299,7 +342,10 @@ def _write(
     write_atomically(folder / "student.int8.tflite", taught.int8)
     _write_exported(folder / "student.pt2", taught.network, candidate)
     write_atomically(folder / "student.json", json.dumps(_student(assignment, candidate, taught), indent=2))
-    write_atomically(folder / "evaluation.json", json.dumps([*taught.judgement.rows, *_streaming_rows(taught)]))
+    write_atomically(
+        folder / "evaluation.json",
+        json.dumps([*taught.judgement.rows, *_streaming_rows(taught), *_quantization_rows(taught)]),
+    )
     write_atomically(folder / "history.csv", history_csv(taught.progress.history))
     # Last, because a folder with metrics.json counts as finished.
     write_atomically(folder / "metrics.json", json.dumps(metrics, indent=2))
@@ -312,6 +358,25 @@ def _streaming_rows(taught: Taught) -> list[dict[str, Any]]:
     values = [round(taught.streaming[name], 6) for name in columns]
     title = "Logits frame by frame, less the float student's of whole clips"
     return [{"type": "table", "title": title, "columns": columns, "rows": [values]}]
+
+
+def _quantization_rows(taught: Taught) -> list[dict[str, Any]]:
+    if taught.calibrated is None:
+        return []
+    ours, theirs = taught.judgement, taught.calibrated
+    scores = {"trained with the weights": ours.score_int8, "calibrated after training": theirs.judgement.score_int8}
+    distances = (theirs.trained_distance, theirs.distance)
+    return [
+        {
+            "type": "table",
+            "title": "INT8 ranges of the same weights",
+            "columns": ["ranges", "validation score", "mean |logit - float|"],
+            "rows": [
+                [name, round(score, 4), round(distance, 5)]
+                for (name, score), distance in zip(scores.items(), distances, strict=True)
+            ],
+        }
+    ]
 
 
 def _student(assignment: Assignment, candidate: Candidate, taught: Taught) -> dict[str, Any]:
