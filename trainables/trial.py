@@ -25,6 +25,7 @@ from export.tflite import CALIBRATION_CLIPS
 from spaces import recipe_space
 from spaces.budget import Footprint
 from trainables.cache import cache_folder, content_key
+from trainables.calibrated import Calibrated
 from trainables.conversion import int8_student, runs_on_device, streaming_difference
 from trainables.distil import Progress, Run, StoppedEarlyError, history_csv, logits_of, teach_in_phases
 from trainables.loss_warnings import loss_warnings
@@ -89,31 +90,6 @@ class Task:
             epochs=self.epochs or assignment.epochs,
             trials=assignment.trials.parent / self.trials if self.trials else assignment.trials,
         )
-
-
-@final
-@dataclass(frozen=True)
-class Calibrated:
-    """A quantization-aware student with calibrated ranges instead of the trained ones, beside itself.
-
-    Distances are means of the absolute difference from the float student's logits.
-    """
-
-    judgement: Judgement
-    distance: float
-    trained_distance: float
-
-    @classmethod
-    def of(
-        cls,
-        judgement: Judgement,
-        trained: NDArray[np.float32],
-        calibrated: NDArray[np.float32],
-        float32: NDArray[np.float32],
-    ) -> Calibrated:
-        """From the outputs [clips, classes] of both INT8 models and of the float student."""
-        distances = [float(np.abs(outputs - float32).mean()) for outputs in (calibrated, trained)]
-        return cls(judgement, *distances)
 
 
 @dataclass(frozen=True)
@@ -344,7 +320,7 @@ def _write(
     write_atomically(folder / "student.json", json.dumps(_student(assignment, candidate, taught), indent=2))
     write_atomically(
         folder / "evaluation.json",
-        json.dumps([*taught.judgement.rows, *_streaming_rows(taught), *_quantization_rows(taught)]),
+        json.dumps([*taught.judgement.rows, *_streaming_rows(taught), *_calibrated_rows(taught)]),
     )
     write_atomically(folder / "history.csv", history_csv(taught.progress.history))
     # Last, because a folder with metrics.json counts as finished.
@@ -360,23 +336,8 @@ def _streaming_rows(taught: Taught) -> list[dict[str, Any]]:
     return [{"type": "table", "title": title, "columns": columns, "rows": [values]}]
 
 
-def _quantization_rows(taught: Taught) -> list[dict[str, Any]]:
-    if taught.calibrated is None:
-        return []
-    ours, theirs = taught.judgement, taught.calibrated
-    scores = {"trained with the weights": ours.score_int8, "calibrated after training": theirs.judgement.score_int8}
-    distances = (theirs.trained_distance, theirs.distance)
-    return [
-        {
-            "type": "table",
-            "title": "INT8 ranges of the same weights",
-            "columns": ["ranges", "validation score", "mean |logit - float|"],
-            "rows": [
-                [name, round(score, 4), round(distance, 5)]
-                for (name, score), distance in zip(scores.items(), distances, strict=True)
-            ],
-        }
-    ]
+def _calibrated_rows(taught: Taught) -> list[dict[str, Any]]:
+    return [] if taught.calibrated is None else [taught.calibrated.row(taught.judgement)]
 
 
 def _student(assignment: Assignment, candidate: Candidate, taught: Taught) -> dict[str, Any]:

@@ -88,5 +88,6 @@ def test_folding_is_that_of_torch(bias: bool, groups: int) -> None:
     gamma, beta, mean, variance = norm.weight, norm.bias, norm.running_mean, norm.running_var
     assert mean is not None
     assert variance is not None
+    assert fused.bias is not None
     assert torch.allclose(folded_weight(layer.weight, gamma, variance, norm.eps), fused.weight, atol=1e-6)
     assert torch.allclose(folded_bias(layer.bias, gamma, beta, mean, variance, norm.eps), fused.bias, atol=1e-6)

@@ -44,21 +44,19 @@ def test_a_wide_student_becomes_the_slim_one(kind: str, factor: float) -> None:
 
 def test_channels_without_effect_go_and_the_outputs_stay() -> None:
     torch.manual_seed(0)
-    wide, slim = nn.Sequential(*_layers(6)), nn.Sequential(*_layers(4))
+    first, second = nn.Conv2d(1, 6, 3, bias=False), nn.Conv2d(6, 2, 6)
+    norm, slim_first = nn.BatchNorm2d(6), nn.Conv2d(1, 4, 3, bias=False)
+    wide = nn.Sequential(first, norm, nn.ReLU(), second, nn.Flatten())
+    slim = nn.Sequential(slim_first, nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 6), nn.Flatten())
     with torch.no_grad():
-        for dead in (1, 4):
-            wide[0].weight[dead], wide[1].weight[dead], wide[1].bias[dead] = 0, 0, 0  # type: ignore[index]
-            wide[3].weight[:, dead] = 0  # type: ignore[index]
+        first.weight[[1, 4]] = 0
+        norm.weight[[1, 4]] = 0
+        second.weight[:, [1, 4]] = 0
     features = torch.randn(3, 1, 8, 8)
-    expected = wide.eval()(features)
-    kept = wide[0].weight[[0, 2, 3, 5]].detach()
+    expected, kept = wide.eval()(features), first.weight[[0, 2, 3, 5]].detach()
     prune(wide, slim, features)
-    assert torch.equal(slim[0].weight, kept)
+    assert torch.equal(slim_first.weight, kept)
     assert torch.allclose(slim.eval()(features), expected, atol=1e-6)
-
-
-def _layers(width: int) -> list[nn.Module]:
-    return [nn.Conv2d(1, width, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, 2, 6), nn.Flatten()]
 
 
 def test_wider_students_by_their_arguments() -> None:
