@@ -36,6 +36,7 @@ MUST_MATCH = (
     "recipe",
     "data",
     "teacher",
+    "teacher_layers",
     "board",
     "budget",
     "latency_margin",
@@ -88,6 +89,7 @@ def describe(options: Options, material: Material) -> dict[str, Any]:
         "narrowing": options.narrowing.as_dict(),
         "data": dict(material.data),
         "teacher": dict(material.teacher),
+        "teacher_layers": material.teacher_layers.key if material.teacher_layers else None,
         "warnings": list(material.warnings),
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in VERSIONED}},
     }

@@ -25,6 +25,11 @@ def distillation(trial: BaseTrial) -> Distillation:
     )
 
 
+def alignment_weight(trial: BaseTrial) -> float:
+    """Weight of the alignment with the teacher's layers, 0-.2 (published: .05-.2)."""
+    return trial.suggest_float("alignment_weight", 0.0, 0.2, step=0.05)
+
+
 def schedule(trial: BaseTrial, kinds: Sequence[str] = SCHEDULES) -> Schedule:
     """Peak learning rate 1e-4 to 1e-2 and one of several shapes."""
     kind = cast("ScheduleKind", trial.suggest_categorical("schedule", kinds))

@@ -42,6 +42,7 @@ _PUBLISHED: dict[str, Scalar] = {
     "clip_ms": 2000,
     "temperature": 2.0,
     "alpha": 0.5,
+    "alignment_weight": 0.0,
     "schedule": "flat_then_linear",
     "peak_lr": 2e-4,
 }
@@ -114,7 +115,11 @@ def _student(trial: BaseTrial) -> Student:
 def _distillation(trial: BaseTrial, student: Student) -> Distillation:
     choices = ("none", *ASSISTANTS)
     assistant = trial.suggest_categorical("assistant", choices) if student.kind == "wav2tiny" else "none"
-    return replace(knobs.distillation(trial), assistant=assistant if assistant in ASSISTANTS else None)
+    return replace(
+        knobs.distillation(trial),
+        assistant=assistant if assistant in ASSISTANTS else None,
+        alignment_weight=knobs.alignment_weight(trial),
+    )
 
 
 def _schedule(trial: BaseTrial) -> Schedule:

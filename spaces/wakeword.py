@@ -41,6 +41,7 @@ START_POINTS: tuple[dict[str, Scalar], ...] = (
         "tiny_conv_depthwise": False,
         "temperature": 4.0,
         "alpha": 0.3,
+        "alignment_weight": 0.0,
         "schedule": "cosine",
         "peak_lr": 1e-3,
         "neg_per_pos": 3.0,
@@ -85,7 +86,7 @@ def space(trial: BaseTrial) -> Candidate:
     return Candidate(
         front_end=front_end,
         student=chosen,
-        distillation=knobs.distillation(trial),
+        distillation=replace(knobs.distillation(trial), alignment_weight=knobs.alignment_weight(trial)),
         schedule=_schedule(trial),
         data_mix=replace(knobs.data_mix(trial), hard_negatives=knobs.hard_negatives(trial)),
         hard_label=knobs.hard_label(trial),

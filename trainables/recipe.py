@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from spaces.candidate import Candidate, Scalar
     from trainables.corpora.corpus import Corpus
+    from trainables.teachers.layer_states import LayerStates, States
     from trainables.training_set import TrainingSet
 
 
@@ -25,6 +26,7 @@ class Request:
     """What the user asked to learn from: `data` is a folder, or None for the recipe's own synthesised corpus.
 
     `private` is a folder of captures that join it, `train_on` both, private or public clips: baby_cry alone reads them.
+    `teacher_layers` are those that students may be aligned with; None means the source's.
     """
 
     data: Path | None = None
@@ -35,6 +37,7 @@ class Request:
     seed: int = 0
     private: Path | None = None
     train_on: str = "both"
+    teacher_layers: tuple[int, ...] | None = None
 
     def refuse_captures(self, recipe_name: str) -> None:
         """Raise a `ValueError` where captures are given to a recipe that reads none."""
@@ -47,7 +50,7 @@ class Material:
     """What all trials of a study share.
 
     `teacher_logits` [clips, teacher's classes] of a fitted head are cross-fitted on the training split. `data` and
-    `teacher` are facts for run.json, each with its `content_hash`.
+    `teacher` are facts for run.json, each with its `content_hash`; `teacher_layers` are for students that are aligned.
     """
 
     corpus: Corpus
@@ -55,6 +58,23 @@ class Material:
     data: Mapping[str, Any]
     teacher: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
+    teacher_layers: LayerStates | None = None
+
+    def layer_arrays(self) -> dict[str, NDArray[Any]]:
+        """The states of the teacher's layers by their key in the cache."""
+        return {} if self.teacher_layers is None else {self.teacher_layers.key: self.teacher_layers.whole()}
+
+    def layers_for(self, candidate: Candidate) -> States:
+        """The states of the teacher's layers where the candidate is aligned with them.
+
+        Averaged over time where the student hears clips of another length: their steps are not the teacher's.
+        """
+        if self.teacher_layers is None or not candidate.distillation.alignment_weight:
+            return ()
+        states = self.teacher_layers.arrays()
+        if candidate.front_end.clip_seconds == self.teacher_layers.clip_seconds:
+            return states
+        return tuple(layer.mean(axis=1, keepdims=True) for layer in states)
 
 
 @dataclass(frozen=True)

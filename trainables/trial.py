@@ -269,7 +269,8 @@ def _calibration_clips(data: TrainingSet, seed: int) -> NDArray[np.float32]:
 def _identity(assignment: Assignment, candidate: Candidate) -> str:
     # A folder may hold the checkpoint of another candidate, whose number was given anew.
     facts = [part.get("content_hash") for part in (assignment.material.data, assignment.material.teacher)]
-    return content_key("checkpoint", candidate, assignment.seed, assignment.epochs, facts)
+    layers = assignment.material.teacher_layers
+    return content_key("checkpoint", candidate, assignment.seed, assignment.epochs, facts, layers)
 
 
 def _metrics(

@@ -20,6 +20,7 @@ from trainables.metrics import Classification, choice_counts, classification
 from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.teachers.assistant import assistant_logits
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
+from trainables.teachers.layer_states import kept_layer_states
 from trainables.training_set import TrainingSet
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class SpeechEmotion(Recipe):
             raise ValueError("--word: speech_emotion has no word; leave it out")
         request.refuse_captures("speech_emotion")
         corpus = open_emotions(request.data, request.task, request.split, request.seed)
+        layers = kept_layer_states(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.teacher_layers)
         teacher = taught_by(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.seed)
         everyone = np.arange(len(corpus.clips))
         taught = _figures(corpus, everyone, teacher.logits)
@@ -58,7 +60,7 @@ class SpeechEmotion(Recipe):
         }
         data = data_facts(corpus, request.seed) | {"baseline": _plain(plain)}
         warnings = [*corpus.warnings, *fold_warnings(corpus, request.seed), *_doubts(request.split, taught, plain)]
-        return Material(corpus, teacher.logits, data, facts, tuple(warnings))
+        return Material(corpus, teacher.logits, data, facts, tuple(warnings), layers)
 
     def summary(self, material: Material) -> tuple[str, ...]:
         """The emotions with their data, the teacher's and the baseline's UAR."""
@@ -74,13 +76,20 @@ class SpeechEmotion(Recipe):
     def arrays(self, material: Material) -> Mapping[str, NDArray[Any]]:
         """The decoded clips at every length."""
         samples = [round(seconds * material.corpus.sample_rate_hz) for seconds in CLIP_SECONDS]
-        return {audio_key(material.corpus, length): load_audio(material.corpus, length) for length in samples}
+        clips = {audio_key(material.corpus, length): load_audio(material.corpus, length) for length in samples}
+        return {**clips, **material.layer_arrays()}
 
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
         """Log-mel features of the candidate's front end beside the logits of the teacher, or of its assistant."""
         corpus = material.corpus
         features = corpus_features(corpus, candidate.front_end)
-        return TrainingSet(features, corpus.targets(), self._logits(material, candidate), corpus.indices("train"))
+        return TrainingSet(
+            features,
+            corpus.targets(),
+            self._logits(material, candidate),
+            corpus.indices("train"),
+            teacher_layers=material.layers_for(candidate),
+        )
 
     def _logits(self, material: Material, candidate: Candidate) -> NDArray[np.float32]:
         assistant = candidate.distillation.assistant

@@ -18,6 +18,7 @@ from trainables.features import corpus_features
 from trainables.metrics import Detection, best_f1_threshold, detection
 from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
+from trainables.teachers.layer_states import kept_layer_states
 from trainables.training_set import TrainingSet
 
 if TYPE_CHECKING:
@@ -37,10 +38,11 @@ class Wakeword(Recipe):
         """Open the corpus, embed it with the frozen encoder, cross-fit the teacher's head."""
         request.refuse_captures("wakeword")
         corpus = open_corpus(request.data, request.word, request.task, request.split, request.seed)  # type: ignore[arg-type]
+        layers = kept_layer_states(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.teacher_layers)
         logits, teacher = _taught(corpus, request)
         data = data_facts(corpus, request.seed) | {"word": corpus.labels[1]}
         warnings = [*corpus.warnings, *_teacher_warnings(corpus, teacher, request.seed)]
-        return Material(corpus, logits, data, teacher, tuple(warnings))
+        return Material(corpus, logits, data, teacher, tuple(warnings), layers)
 
     def summary(self, material: Material) -> tuple[str, ...]:
         """The word with its data, and the teacher's F1."""
@@ -54,13 +56,19 @@ class Wakeword(Recipe):
     def arrays(self, material: Material) -> Mapping[str, NDArray[Any]]:
         """The decoded clips."""
         samples = FrontEnd().clip_samples
-        return {audio_key(material.corpus, samples): load_audio(material.corpus, samples)}
+        return {audio_key(material.corpus, samples): load_audio(material.corpus, samples), **material.layer_arrays()}
 
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
         """Log-mel features of the candidate's front end beside the teacher's logits."""
         corpus = material.corpus
         features = corpus_features(corpus, candidate.front_end)
-        return TrainingSet(features, corpus.targets(), material.teacher_logits, corpus.indices("train"))
+        return TrainingSet(
+            features,
+            corpus.targets(),
+            material.teacher_logits,
+            corpus.indices("train"),
+            teacher_layers=material.layers_for(candidate),
+        )
 
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:
         """Highest F1 over all thresholds."""
