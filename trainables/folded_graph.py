@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, final
 
 import torch
 from torch import Tensor, fx, nn
@@ -42,6 +42,7 @@ def _exported(module: nn.Module, inputs: tuple[Tensor, ...]) -> torch.export.Exp
     return torch.export.export(plain, inputs, dynamic_shapes=shapes)
 
 
+@final
 class _Folding:
     """One walk over an exported program."""
 

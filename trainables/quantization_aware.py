@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from export.operators import Quantization
     from trainables.placement import Placement
 
-MOMENTUM = 0.01
+# A moving mean of the extremes lags behind logits that still grow, and cuts them off.
+RELEASE = 0.01
 
 
 @final
 class ActivationRange(nn.Module):
     """The range of one or several tensors: while `collecting` it widens to whatever comes through.
 
-    Afterwards it follows the extremes of training batches as a moving mean; `learnt`, it moves by its gradient.
+    Afterwards it widens at once to the extremes of a training batch, and narrows towards them slowly; `learnt`, it
+    moves by its gradient.
     """
 
     low: Tensor
@@ -60,8 +62,8 @@ class ActivationRange(nn.Module):
 
     def _follow(self, values: Tensor) -> None:
         low, high = torch.aminmax(values)
-        self.low.lerp_(low.clamp(max=0.0), MOMENTUM)
-        self.high.lerp_(high.clamp(min=0.0), MOMENTUM)
+        self.low.copy_(torch.minimum(low, self.low.lerp(low.clamp(max=0.0), RELEASE)))
+        self.high.copy_(torch.maximum(high, self.high.lerp(high.clamp(min=0.0), RELEASE)))
 
 
 @final
