@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from export.scales import TrainedRanges
+
 
 @final
 @dataclass(frozen=True)
@@ -34,10 +36,11 @@ class State:
     zero_point: int
 
 
-def int8_step(step: nn.Module, inputs: Sequence[tuple[Tensor, ...]]) -> bytes:
+def int8_step(step: nn.Module, inputs: Sequence[tuple[Tensor, ...]], trained: TrainedRanges | None = None) -> bytes:
     """Full INT8 of a module from (frame, *states) to (logits, *states), calibrated on `inputs`, batches of steps.
 
-    A state's input and output get one range, which holds the extremes of both: so it is fed back as it is.
+    A state's input and output get one range, which holds the extremes of both: so it is fed back as it is. `trained`
+    ranges take the place of calibrated ones.
     """
     float_model = converted(step, tuple(tensor[:1].clone() for tensor in inputs[0]))
     # Of the same names, but for whole batches: shapes inside are fixed, and one clip at a time takes half a minute.
@@ -48,7 +51,7 @@ def int8_step(step: nn.Module, inputs: Sequence[tuple[Tensor, ...]]) -> bytes:
         high = max(float(ranges[name]["max"].max()) for name in (before, after))
         for name in (before, after):
             ranges[name] |= {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
-    model = quantized(float_model, ranges)
+    model = quantized(float_model, ranges if trained is None else trained.put_into(ranges, float_model))
     states_of(model)
     return model
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from export.scales import TrainedRanges
+
 CALIBRATION_CLIPS = 128
 
 
@@ -49,12 +51,13 @@ def _frozen(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload, no-any-return]
 
 
-def int8_tflite(float_model: bytes, calibration: NDArray[np.float32]) -> bytes:
+def int8_tflite(float_model: bytes, calibration: NDArray[np.float32], trained: TrainedRanges | None = None) -> bytes:
     """Full INT8 (weights per channel, activations, input and output) from calibration clips [n, frames, mels, 1].
 
-    Post-training quantization by ai-edge-quantizer: ranges are the extremes that the clips produce.
+    By ai-edge-quantizer: ranges are the extremes that the clips produce, but for tensors with a `trained` one.
     """
-    return quantized(float_model, calibrated(float_model, [(clip[None],) for clip in calibration]))
+    ranges = calibrated(float_model, [(clip[None],) for clip in calibration])
+    return quantized(float_model, ranges if trained is None else trained.put_into(ranges, float_model))
 
 
 def calibrated(float_model: bytes, samples: Sequence[tuple[NDArray[np.float32], ...]]) -> dict[str, dict[str, Any]]:
@@ -68,7 +71,7 @@ def calibrated(float_model: bytes, samples: Sequence[tuple[NDArray[np.float32], 
         # The library's own calibrate() keeps moving averages of each clip's extremes, which cut off the louder half of
         # the clips and shrink a student's logits by a fifth; true extremes cut off none.
         extremes = calibrator.Calibrator(float_model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
-        name, arguments = _signature(float_model)
+        name, arguments = signature(float_model)
         fed = [dict(zip(arguments, sample, strict=True)) for sample in samples]
         extremes.calibrate({name: fed}, rules)
         return dict(extremes.get_model_qsvs())
@@ -86,21 +89,23 @@ def quantized(float_model: bytes, ranges: dict[str, dict[str, Any]]) -> bytes:
     return for_microcontrollers(result.quantized_model)
 
 
-def _signature(model: bytes) -> tuple[str, list[str]]:
+def signature(model: bytes) -> tuple[str, list[str]]:
+    """Name of a converted model's signature, and its arguments in their order."""
     from ai_edge_litert.interpreter import Interpreter
 
     name, tensors = next(iter(Interpreter(model_content=model).get_signature_list().items()))
     return name, sorted(tensors["inputs"], key=lambda argument: int(argument.removeprefix("args_")))
 
 
-def host_interpreter(model: bytes, threads: int = 1) -> Any:
-    """LiteRT on its built-in kernels, nothing allocated."""
+def host_interpreter(model: bytes, threads: int = 1, keep_all: bool = False) -> Any:
+    """LiteRT on its built-in kernels, nothing allocated; `keep_all` leaves every tensor readable after an Invoke."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     with _quiet():
         return Interpreter(
             model_content=model,
             num_threads=threads,
+            experimental_preserve_all_tensors=keep_all,
             experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
 

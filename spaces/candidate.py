@@ -104,6 +104,20 @@ class TeacherFilter:
 
 
 @dataclass(frozen=True)
+class Quantization:
+    """INT8: by calibration alone, or trained for from a share `qat_start` of the run on."""
+
+    qat_start: float | None = None
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """How much wider the student begins than it ends: the least important channels are removed on the way."""
+
+    prune_from: float = 1.0
+
+
+@dataclass(frozen=True)
 class Candidate:
     """One point of a recipe's space, as the trainable reads it; without a data mix, all clips in every epoch."""
 
@@ -115,6 +129,8 @@ class Candidate:
     teacher_filter: TeacherFilter | None = None
     hard_label: HardLabel = HardLabel()
     augmentation: Augmentation = Augmentation()
+    quantization: Quantization = Quantization()
+    pruning: Pruning = Pruning()
 
     @property
     def architecture(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from spaces.candidate import DataMix, Distillation, HardLabel, Schedule, ScheduleKind
+from spaces.candidate import DataMix, Distillation, HardLabel, Pruning, Quantization, Schedule, ScheduleKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,3 +67,15 @@ def mask_share(trial: BaseTrial) -> float:
 def view_share(trial: BaseTrial) -> float:
     """Share of the clips heard in noise, half of these in a room too (published: .5 in noise, .25-.3 in a room)."""
     return trial.suggest_float("view_share", 0.0, 0.75, step=0.25)
+
+
+def quantization(trial: BaseTrial) -> Quantization:
+    """INT8 by calibration, or quantization-aware training over the last 20-100 % of the run (published: 10-100 %)."""
+    if not trial.suggest_categorical("qat", (False, True)):
+        return Quantization()
+    return Quantization(qat_start=trial.suggest_float("qat_start", 0.0, 0.8, step=0.1))
+
+
+def pruning(trial: BaseTrial) -> Pruning:
+    """No pruning, or a student that begins one and a half times or twice as wide as it ends."""
+    return Pruning(prune_from=trial.suggest_categorical("prune_from", (1.0, 1.5, 2.0)))

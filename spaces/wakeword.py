@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from spaces import knobs
 from spaces.ablation import Setting
 from spaces.budget import Budget
-from spaces.candidate import Augmentation, Candidate, Objective, Scalar, Schedule
+from spaces.candidate import Augmentation, Candidate, Objective, Pruning, Scalar, Schedule, Student
 from spaces.front_end import FrontEnd
-from spaces.wakeword_students import student
+from spaces.wakeword_students import PRUNABLE, student
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -55,6 +55,8 @@ _NO_PSRAM: dict[str, Scalar] = {
     "ema_decay": 0.999,
     "mask_share": 0.1,
     "view_share": 0.5,
+    "qat": False,
+    "prune_from": 1.0,
 }
 # Its general preset (T 3, teacher's weight 0.6) and the one for a teacher of one's own (T 2.5, weight 0.5), both at
 # 1.5 s and 64 mels. They name no student that would fit a microcontroller: the TinyConv is ours.
@@ -92,15 +94,22 @@ ABLATION = tuple(
 
 def space(trial: BaseTrial) -> Candidate:
     """Front end, student, distillation, schedule and data mix of one wake-word candidate."""
+    front_end, chosen = _front_end(trial), student(trial)
     return Candidate(
-        front_end=_front_end(trial),
-        student=student(trial),
+        front_end=front_end,
+        student=chosen,
         distillation=replace(knobs.distillation(trial), alignment_weight=knobs.alignment_weight(trial)),
         schedule=_schedule(trial),
         data_mix=replace(knobs.data_mix(trial), hard_negatives=knobs.hard_negatives(trial)),
         hard_label=knobs.hard_label(trial),
         augmentation=Augmentation(view_share=knobs.view_share(trial), mask_share=knobs.mask_share(trial)),
+        quantization=knobs.quantization(trial),
+        pruning=_pruning(trial, chosen),
     )
+
+
+def _pruning(trial: BaseTrial, chosen: Student) -> Pruning:
+    return knobs.pruning(trial) if chosen.kind in PRUNABLE else Pruning()
 
 
 def _schedule(trial: BaseTrial) -> Schedule:

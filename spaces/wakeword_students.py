@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from optuna.trial import BaseTrial
 
+# Kinds whose layers are the same at every width: MobileNetV3 loses some at small multipliers, states are not channels.
+PRUNABLE = frozenset({"tiny_conv", "ds_cnn", "mcu_tiny", "resnet18", "tcn"})
+
 
 def student(trial: BaseTrial) -> Student:
     """One kind, and the arguments that this kind has."""

@@ -9,20 +9,32 @@ import numpy as np
 import torch
 
 from export.streaming import int8_step
-from export.tflite import float_tflite, int8_tflite
+from export.tflite import converted, float_tflite, int8_tflite
 from trainables.students.streaming import Step, StreamingStudent, stepped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from export.scales import TrainedRanges
 
-def int8_student(student: nn.Module, clips: NDArray[np.float32]) -> bytes:
-    """Full INT8, calibrated on clips [n, frames, mels]; a streaming student becomes one step, calibrated on all."""
+
+def int8_student(student: nn.Module, clips: NDArray[np.float32], trained: TrainedRanges | None = None) -> bytes:
+    """Full INT8, calibrated on clips [n, frames, mels]; a streaming student becomes one step, calibrated on all.
+
+    `trained` ranges of the tensors of `float_student` take the place of the calibrated ones.
+    """
     if not isinstance(student, StreamingStudent):
-        return int8_tflite(float_tflite(student, (1, *clips.shape[1:])), clips[..., None])
+        return int8_tflite(float_tflite(student, (1, *clips.shape[1:])), clips[..., None], trained)
     _, inputs = stepped(copy.deepcopy(student).cpu().eval(), torch.from_numpy(np.array(clips)))
-    return int8_step(Step(student), inputs)
+    return int8_step(Step(student), inputs, trained)
+
+
+def float_student(student: nn.Module, frames: int, mels: int) -> bytes:
+    """The float .tflite of what runs on the device."""
+    if isinstance(student, StreamingStudent):
+        return converted(*runs_on_device(student, frames, mels))
+    return float_tflite(student, (1, frames, mels))
 
 
 def runs_on_device(student: nn.Module, frames: int, mels: int) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:

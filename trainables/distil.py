@@ -6,8 +6,8 @@ import csv
 import math
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from spaces.candidate import Candidate
+    from trainables.phases import Phase
     from trainables.training_set import TrainingSet
 
 SCORING_BATCH = 256
@@ -67,22 +68,78 @@ def teach(
     is of the same `identity`; and `on_epoch` hears of that epoch again: what followed from it may have been lost with
     the process. What `on_epoch` raises ends the run. Raises `NotANumberError` when the loss or a weight is not finite.
     """
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learner = Learner(network, data, candidate, seed)
-    progress = _resumed(checkpoint, identity, learner)
+    run = Run(data, candidate, epochs, seed, validate, checkpoint, identity, on_epoch)
+    return teach_in_phases(network, (), run)[1]
+
+
+@final
+@dataclass(frozen=True)
+class Run:
+    """What `teach` is given beside the network."""
+
+    data: TrainingSet
+    candidate: Candidate
+    epochs: int
+    seed: int
+    validate: Callable[[nn.Module], float]
+    checkpoint: Path | None = None
+    identity: str = ""
+    on_epoch: Callable[[Progress], None] = lambda progress: None
+
+    def learner(self, network: nn.Module, aligns: bool = True) -> Learner:
+        """A learner at its beginning."""
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        candidate = self.candidate
+        if not aligns:
+            candidate = replace(candidate, distillation=replace(candidate.distillation, alignment_weight=0.0))
+        return Learner(network, self.data, candidate, self.seed)
+
+
+def teach_in_phases(network: nn.Module, phases: Sequence[Phase], run: Run) -> tuple[nn.Module, Progress]:
+    """As `teach`; later phases begin at their epochs, each with what the one before was at its best epoch.
+
+    Returns the last phase's network at its best epoch: earlier ones do not compete with it. Patience counts in the last
+    phase alone.
+    """
+    learner, progress, waiting = _begun(network, phases, run)
     if progress.history:
-        on_epoch(progress)
-    while progress.epoch < epochs and not _out_of_patience(progress, candidate.schedule.patience):
+        run.on_epoch(progress)
+    patience = run.candidate.schedule.patience
+    while progress.epoch < run.epochs and (waiting or not _out_of_patience(progress, patience)):
+        while waiting and waiting[0].first_epoch <= progress.epoch:
+            learner = _next_phase(waiting.pop(0), learner, progress, run)
         started = time.perf_counter()
-        row = learner.epoch(progress.epoch, epochs)
-        row["validation_score"] = validate(learner.judged)
+        row = learner.epoch(progress.epoch, run.epochs)
+        row["validation_score"] = run.validate(learner.judged)
         row["seconds"] = time.perf_counter() - started
         _remember(progress, learner.judged, row)
-        if checkpoint is not None:
-            _save(checkpoint, identity, learner, progress)
-        on_epoch(progress)
-    network.load_state_dict(progress.best_state)
-    return progress
+        if run.checkpoint is not None:
+            _save(run.checkpoint, run.identity, learner, progress)
+        run.on_epoch(progress)
+    learner.network.load_state_dict(progress.best_state)
+    return learner.network, progress
+
+
+def _begun(network: nn.Module, phases: Sequence[Phase], run: Run) -> tuple[Learner, Progress, list[Phase]]:
+    """Learner, progress and phases to come: at the checkpoint, or at the beginning where there is none."""
+    state = _kept(run.checkpoint, run.identity, next(network.parameters()).device)
+    progress = Progress(**state["progress"]) if state else Progress()
+    # Whatever these make of an untrained network has the right shapes; the values come from the checkpoint.
+    begun = [phase for phase in phases if phase.first_epoch < progress.epoch]
+    for phase in begun:
+        network = phase.begin(network)
+    learner = run.learner(network, all(phase.aligns for phase in begun))
+    if state:
+        learner.load(state["learner"])
+    return learner, progress, list(phases[len(begun) :])
+
+
+def _next_phase(phase: Phase, learner: Learner, progress: Progress, run: Run) -> Learner:
+    network = learner.judged
+    if progress.best_state:
+        network.load_state_dict(progress.best_state)
+    progress.best_epoch, progress.best_score, progress.best_state = -1, -math.inf, {}
+    return run.learner(phase.begin(network), phase.aligns)
 
 
 def _out_of_patience(progress: Progress, patience: int | None) -> bool:
@@ -117,18 +174,16 @@ def _save(checkpoint: Path, identity: str, learner: Learner, progress: Progress)
     partial.replace(checkpoint)
 
 
-def _resumed(checkpoint: Path | None, identity: str, learner: Learner) -> Progress:
+def _kept(checkpoint: Path | None, identity: str, device: torch.device) -> dict[str, Any] | None:
+    """The checkpoint's content, if there is one of this identity."""
     if checkpoint is None or not checkpoint.is_file():
-        return Progress()
+        return None
     try:
-        state = torch.load(checkpoint, weights_only=True, map_location=learner.device)
+        state: dict[str, Any] = torch.load(checkpoint, weights_only=True, map_location=device)
     except (OSError, RuntimeError, EOFError, ValueError):
         # A power cut may leave a name without its content: begin again.
-        return Progress()
-    if state.get("identity") != identity:
-        return Progress()
-    learner.load(state["learner"])
-    return Progress(**state["progress"])
+        return None
+    return state if state.get("identity") == identity else None
 
 
 def history_csv(history: list[dict[str, float]]) -> str:

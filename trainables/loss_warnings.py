@@ -16,7 +16,8 @@ def loss_warnings(distillation: Distillation, last: Mapping[str, float]) -> list
     found = _soft_warnings(distillation.alpha, last)
     if distillation.alpha > 0 and last["hard_loss"] == 0.0:
         found.append("the hard loss is identically zero: the labels teach nothing")
-    if distillation.alignment_weight:
+    # Quantization-aware epochs align nothing.
+    if distillation.alignment_weight and "alignment_loss" in last:
         found += _alignment_warnings(distillation.alignment_weight, last)
     return found
 

@@ -26,14 +26,17 @@ from spaces import recipe_space
 from spaces.budget import Footprint
 from trainables.beside_teacher import beside_rows, compression, teacher_costs
 from trainables.cache import cache_folder, content_key
+from trainables.calibrated import Calibrated
 from trainables.conversion import int8_student, runs_on_device, streaming_difference
-from trainables.distil import Progress, StoppedEarlyError, history_csv, logits_of, teach
+from trainables.distil import Progress, Run, StoppedEarlyError, history_csv, logits_of, teach_in_phases
 from trainables.loss_warnings import loss_warnings
+from trainables.phases import phases_of, plain
 from trainables.recipe import Judgement, Material, OnStream, Recipe, recipe
 from trainables.streams import after_stream, epoch_hop, int8_decisions, stream_features, windows
 from trainables.students import build_student
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import nn
 
     from export.calibration import Calibration
@@ -95,7 +98,8 @@ class Task:
 class Taught:
     """A trained student with its files' contents and what it learnt from.
 
-    `streaming` is how far its step lies from whole clips, if it has one.
+    `streaming` is how far its step lies from whole clips, if it has one; `calibrated` what calibration would have made
+    of a quantization-aware one.
     """
 
     network: nn.Module
@@ -104,6 +108,7 @@ class Taught:
     judgement: Judgement
     data: TrainingSet
     streaming: Mapping[str, float]
+    calibrated: Calibrated | None = None
 
 
 def candidate_of(recipe_name: str, params: Mapping[str, Scalar]) -> Candidate:
@@ -227,9 +232,14 @@ def _taught(
     rules, material = recipe(assignment.recipe), assignment.material
     torch.manual_seed(assignment.seed)
     outputs = rules.outputs(material, candidate)
-    network = build_student(candidate.student, candidate.front_end, outputs).to(assignment.device)
-    progress = teach(
-        network,
+    calibration = _calibration_clips(data, assignment.seed)
+    start, phases = phases_of(
+        candidate,
+        assignment.epochs,
+        lambda student: build_student(student, candidate.front_end, outputs).to(assignment.device),
+        calibration,
+    )
+    run = Run(
         data,
         candidate,
         epochs=assignment.epochs,
@@ -239,11 +249,9 @@ def _taught(
         identity=_identity(assignment, candidate),
         on_epoch=on_epoch,
     )
-    network.cpu()
-    calibration = np.random.default_rng(assignment.seed).choice(
-        data.rows, min(CALIBRATION_CLIPS, len(data.rows)), replace=False
-    )
-    model = int8_student(network, data.features[calibration])
+    trained, progress = teach_in_phases(start, phases, run)
+    network, ranges = plain(trained.cpu())
+    model = int8_student(network, calibration, ranges)
     judged = np.ascontiguousarray(data.features[rules.judged_rows(material)])
     int8, float32 = int8_outputs(model, judged), logits_of(network, judged)
     streaming = streaming_difference(network, judged, float32, int8)
@@ -252,7 +260,17 @@ def _taught(
         judgement = rules.with_streams(
             material, candidate.front_end, judgement, _on_streams(model, material, candidate, data)
         )
-    return Taught(network, progress, model, judgement, data, streaming)
+    taught = Taught(network, progress, model, judgement, data, streaming)
+    if ranges is None:
+        return taught
+    calibrated = int8_outputs(int8_student(network, calibration), judged)
+    by_calibration = rules.judge(material, calibrated, float32)
+    return replace(taught, calibrated=Calibrated.of(by_calibration, int8, calibrated, float32))
+
+
+def _calibration_clips(data: TrainingSet, seed: int) -> NDArray[np.float32]:
+    clips = min(CALIBRATION_CLIPS, len(data.rows))
+    return np.asarray(data.features[np.random.default_rng(seed).choice(data.rows, clips, replace=False)])
 
 
 def _on_streams(model: bytes, material: Material, candidate: Candidate, data: TrainingSet) -> dict[str, OnStream]:
@@ -307,6 +325,7 @@ def _metrics(
         "tflite_sha256": hashlib.sha256(taught.int8).hexdigest(),
         "score_int8": judgement.score_int8,
         "score_float": judgement.score_float,
+        **({"score_int8_ptq": taught.calibrated.judgement.score_int8} if taught.calibrated else {}),
         "validation": dict(judgement.validation),
         "test": dict(judgement.test),
         "streaming": dict(taught.streaming),
@@ -350,7 +369,12 @@ def _write(
     write_atomically(folder / "student.int8.tflite", taught.int8)
     _write_exported(folder / "student.pt2", taught.network, candidate)
     write_atomically(folder / "student.json", json.dumps(_student(assignment, candidate, taught), indent=2))
-    rows = [*taught.judgement.rows, *_streaming_rows(taught), *_teacher_rows(assignment, metrics)]
+    rows = [
+        *taught.judgement.rows,
+        *_streaming_rows(taught),
+        *_calibrated_rows(taught),
+        *_teacher_rows(assignment, metrics),
+    ]
     write_atomically(folder / "evaluation.json", json.dumps(rows))
     write_atomically(folder / "history.csv", history_csv(taught.progress.history))
     # Last, because a folder with metrics.json counts as finished.
@@ -370,6 +394,10 @@ def _teacher_rows(assignment: Assignment, metrics: Mapping[str, Any]) -> list[di
     teacher = recipe(assignment.recipe).device_teacher(assignment.material)
     on_device = teacher_costs(teacher, assignment.board, assignment.calibration) if teacher else None
     return beside_rows(assignment.material.teacher, metrics, on_device)
+
+
+def _calibrated_rows(taught: Taught) -> list[dict[str, Any]]:
+    return [] if taught.calibrated is None else [taught.calibrated.row(taught.judgement)]
 
 
 def _student(assignment: Assignment, candidate: Candidate, taught: Taught) -> dict[str, Any]:

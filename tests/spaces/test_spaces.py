@@ -15,6 +15,7 @@ import spaces
 from spaces.candidate import Candidate, DataMix, Scalar, TeacherFilter
 from spaces.front_end import FrontEnd
 from spaces.narrowed import Narrowing, parameters, parse_narrowing
+from spaces.wakeword_students import PRUNABLE
 
 RECIPES = sorted(spaces.recipes())
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -74,6 +75,16 @@ def test_baby_cry_begins_with_the_published_settings() -> None:
         assert (schedule.kind, schedule.peak_lr, schedule.batch, schedule.weight_decay) == ("step", 1e-3, 32, 1e-4)
         assert candidate.data_mix == DataMix(3.0)
         assert candidate.teacher_filter == TeacherFilter(positive_above=0.30, negative_below=0.05)
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_compression_is_asked_where_it_applies(seed: int) -> None:
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)).ask()
+    candidate = spaces.recipe_space("wakeword").space(trial)
+    assert (candidate.quantization.qat_start is not None) == trial.params["qat"] == ("qat_start" in trial.params)
+    assert ("prune_from" in trial.params) == (candidate.student.kind in PRUNABLE)
+    assert candidate.pruning.prune_from == trial.params.get("prune_from", 1.0)
 
 
 @given(seed=st.integers(0, 1000))

@@ -172,6 +172,25 @@ def test_a_trial_says_how_far_its_steps_lie_from_whole_clips(student: str, speec
     assert dict(zip(table["columns"], table["rows"][0], strict=True)) == pytest.approx(found, abs=1e-6)
 
 
+@pytest.mark.parametrize("student", ["ds_cnn", pytest.param("gru", marks=pytest.mark.slow)])
+def test_a_quantization_aware_trial_keeps_its_footprint_and_tells_what_calibration_gives(
+    student: str, speech_folder: Path, tmp_path: Path
+) -> None:
+    assignment = assignment_of("wakeword", speech_folder, tmp_path, epochs=4)
+    pruned = {"prune_from": 2.0} if student == "ds_cnn" else {}
+    params = {**point("wakeword", student), "qat": True, "qat_start": 0.5, **pruned}
+    metrics = run_trial(assignment, 0, params)
+    assert 0 <= metrics["score_int8_ptq"] <= 1
+    assert metrics["best_epoch"] >= 2
+    assert metrics["footprint"]["arena_bytes"] == footprint_of_untrained(assignment, params).arena_bytes
+    rows = json.loads((tmp_path / "0" / "evaluation.json").read_text())
+    (table,) = [row for row in rows if row["title"] == "INT8 ranges of the same weights"]
+    assert [row[0] for row in table["rows"]] == ["trained with the weights", "calibrated after training"]
+    assert [row[1] for row in table["rows"]] == [round(metrics[name], 4) for name in ("score_int8", "score_int8_ptq")]
+    check_runs_in_tflm(assignment, params, tmp_path / "0")
+    check_exported_program(assignment, params, tmp_path / "0")
+
+
 @pytest.mark.parametrize(("name", "student"), CASES)
 def test_untrained_and_trained_footprints_agree(name: str, student: str, speech_folder: Path, tmp_path: Path) -> None:
     assignment, params = assignment_of(name, speech_folder, tmp_path), point(name, student, seed=1)
