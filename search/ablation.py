@@ -13,7 +13,7 @@ from search.options import Ended
 from search.run import prepared
 from search.study import finished_report
 from spaces import recipe_space
-from trainables.trial import Task
+from trainables.assignment import Task
 
 if TYPE_CHECKING:
     from export.results import Results

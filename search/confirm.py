@@ -10,7 +10,7 @@ from export.results import Results, read_study, require_trained
 from search.study import finished_report
 from spaces import recipe_space
 from spaces.twin import labels_alone, twin_folder
-from trainables.trial import Task
+from trainables.assignment import Task
 
 if TYPE_CHECKING:
     from export.results import TrialRow

@@ -14,8 +14,10 @@ import torch
 
 from search.teacher_progress import said
 from spaces import recipe_space
+from trainables.assignment import Assignment
 from trainables.recipe import Material, recipe
-from trainables.trial import Assignment, footprint_of_untrained, run_trial
+from trainables.trial import run_trial
+from trainables.untrained import footprint_of_untrained
 
 if TYPE_CHECKING:
     from search.options import Options

@@ -12,11 +12,11 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from spaces.budget import Footprint
-from trainables.trial import footprint_of_untrained, keep_footprint, known_footprint
+from trainables.untrained import footprint_of_untrained, keep_footprint, known_footprint
 
 if TYPE_CHECKING:
     from spaces.candidate import Scalar
-    from trainables.trial import Assignment
+    from trainables.assignment import Assignment
 
 MOST_WORKERS = 4
 LOST_ACTORS = 3

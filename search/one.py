@@ -12,9 +12,10 @@ from search.folder import open_results
 from spaces import recipe_space
 from spaces.budget import Footprint
 from spaces.narrowed import Narrowing, parameters
+from trainables.assignment import candidate_of
 from trainables.cache import content_key
 from trainables.recipe import recipe
-from trainables.trial import candidate_of, run_trial
+from trainables.trial import run_trial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from export.results import Results
     from search.options import Options
     from spaces.candidate import Scalar
-    from trainables.trial import Assignment
+    from trainables.assignment import Assignment
 
 
 def run_one(options: Options, path: Path) -> str:

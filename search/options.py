@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from spaces.narrowed import Narrowing
+from trainables.assignment import Assignment
 from trainables.recipe import Material, Request
-from trainables.trial import Assignment
 
 if TYPE_CHECKING:
     from export.calibration import Calibration

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 from optuna.samplers import RandomSampler
 
 from search.study import finished_report, give_back_unfinished, record_footprint, tell_refused, tell_report
-from trainables.trial import Task
+from trainables.assignment import Task
 
 if TYPE_CHECKING:
     from pathlib import Path

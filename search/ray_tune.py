@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from search.referee import RemoteReferee
     from search.searcher import Source
     from spaces.candidate import Objective
-    from trainables.trial import Assignment
+    from trainables.assignment import Assignment
 
 # Ray counts its own trials, and a task that is handed out again is one more: the searcher says when to end.
 ENDLESS = 10**9

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from search.ray_tune import Cluster
     from spaces.candidate import Scalar
-    from trainables.trial import Task
+    from trainables.assignment import Task
 
 Say = Callable[[str], None]
 

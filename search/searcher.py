@@ -16,7 +16,7 @@ from trainables.ray_trainable import REPORT, TASKS
 
 if TYPE_CHECKING:
     from search.deaths import Deaths
-    from trainables.trial import Task
+    from trainables.assignment import Task
 
 LOST_NODES = 3
 

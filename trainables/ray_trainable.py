@@ -17,18 +17,19 @@ import torch
 from ray import tune
 
 from export.results import read_object, write_atomically
+from trainables.assignment import Task
 from trainables.cache import cache_folder, cached_array, content_key
 from trainables.disk import NO_SPACE, is_full
 from trainables.distil import StoppedEarlyError
 from trainables.learner import NotANumberError
-from trainables.trial import Task, run_trial
+from trainables.trial import run_trial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from export.remote import Remote
+    from trainables.assignment import Assignment
     from trainables.distil import Progress
-    from trainables.trial import Assignment
 
 TASKS = "tasks"
 REPORT = "report"

@@ -28,13 +28,14 @@ import spaces
 from export.tflite import Int8Model
 from spaces.board import load_board
 from spaces.candidate import Scalar
+from trainables.assignment import Assignment, candidate_of
 from trainables.corpora.audio import load_audio
 from trainables.corpora.disturbances import Disturbances, open_disturbances
 from trainables.corpora.views import Rule, disturbed
 from trainables.features import log_mel
 from trainables.metrics import detection
 from trainables.recipe import Material, Request, recipe
-from trainables.trial import Assignment, candidate_of, run_trial
+from trainables.trial import run_trial
 
 SPACE = spaces.recipe_space("wakeword")
 # A corpus of a few hundred words gives too few steps to average weights over a thousand of them.

@@ -28,9 +28,10 @@ import spaces
 from export.tflite import Int8Model
 from spaces.board import load_board
 from spaces.candidate import Scalar
+from trainables.assignment import Assignment, candidate_of
 from trainables.recipe import Material, Request, recipe
 from trainables.recipes.baby_cry import cry_probability, teacher_probability
-from trainables.trial import Assignment, candidate_of, run_trial
+from trainables.trial import run_trial
 
 SPACE = spaces.recipe_space("baby_cry")
 FOLDS = 5

@@ -31,6 +31,7 @@ from spaces.board import load_board
 from spaces.budget import Budget, Footprint
 from spaces.candidate import Scalar
 from spaces.narrowed import Narrowing
+from trainables.assignment import Assignment, candidate_of
 from trainables.cache import cache_folder
 from trainables.learner import GRADIENT_CLIP
 from trainables.losses import distillation_loss
@@ -39,7 +40,8 @@ from trainables.recipe import Request, recipe
 from trainables.schedules import learning_rate
 from trainables.students import build_student
 from trainables.training_set import Dealer
-from trainables.trial import Assignment, candidate_of, footprint_of_untrained, run_trial
+from trainables.trial import run_trial
+from trainables.untrained import footprint_of_untrained
 
 EPOCHS = 5
 SPACE = spaces.recipe_space("wakeword")

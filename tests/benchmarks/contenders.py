@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spaces.budget import Footprint
     from spaces.candidate import Scalar
     from tests.benchmarks.black_box import Values
-    from trainables.trial import Task
+    from trainables.assignment import Task
 
 BOX = BlackBox()
 AHEAD = 2

@@ -16,9 +16,10 @@ from spaces import recipe_space
 from spaces.board import load_board
 from spaces.candidate import Scalar
 from tests.benchmarks.black_box import ARCHITECTURE, HOPS_MS, KINDS, MELS, TABLE
+from trainables.assignment import Assignment
 from trainables.corpora.corpus import Corpus
 from trainables.recipe import Material
-from trainables.trial import Assignment, footprint_of_untrained
+from trainables.untrained import footprint_of_untrained
 
 RECIPE = "wakeword"
 

@@ -14,8 +14,8 @@ from spaces import recipe_space
 from spaces.board import load_board
 from spaces.twin import labels_alone, twin_folder
 from tests.export.results_folder import ResultsFolder
+from trainables.assignment import Task
 from trainables.recipe import Request
-from trainables.trial import Task
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from search.options import Share
 from search.ray_tune import run_trials, start_ray
 from search.searcher import TaskSearcher
 from trainables.ray_trainable import REPORT, TASKS
-from trainables.trial import Task
+from trainables.assignment import Task
 
 folder = Path(sys.argv[1])
 

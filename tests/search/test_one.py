@@ -10,7 +10,7 @@ import pytest
 from search.one import read_params, taken
 from search.views import under_agent
 from spaces import recipe_space
-from trainables.trial import candidate_of
+from trainables.assignment import candidate_of
 
 POINT = recipe_space("wakeword").START_POINTS[0]
 OTHER_BRANCH = {"ds_cnn_width": 8, "ds_cnn_depth": 1, "ds_cnn_second_stride": 2}

@@ -14,8 +14,8 @@ from ray.tune.search import Searcher
 from search.deaths import KILLED, LOST_NODE, OUT_OF_MEMORY, Deaths
 from search.listed_tasks import ListedTasks
 from search.searcher import TaskSearcher
+from trainables.assignment import Task
 from trainables.ray_trainable import REPORT, TASKS
-from trainables.trial import Task
 
 Told = list[tuple[int, str, str]]
 

@@ -17,8 +17,9 @@ from spaces.candidate import Scalar
 from spaces.front_end import FrontEnd
 from trainables.alarm_rows import Heard, epoch_value, judged_on_streams, refractory_decisions
 from trainables.alarms import FalseAlarms
+from trainables.assignment import Assignment
 from trainables.recipe import Judgement, Request, recipe
-from trainables.trial import Assignment, run_trial
+from trainables.trial import run_trial
 
 POINT: dict[str, Scalar] = {
     **{k: v for k, v in recipe_space("wakeword").START_POINTS[0].items() if not k.startswith("tiny_conv")},

@@ -11,9 +11,10 @@ import pytest
 import spaces
 from spaces.board import load_board
 from spaces.candidate import Scalar
+from trainables.assignment import Assignment, candidate_of
 from trainables.cache import cached_array
 from trainables.recipe import Material, Request, recipe
-from trainables.trial import Assignment, candidate_of, run_trial
+from trainables.trial import run_trial
 
 ALIGNED = ("speech_emotion", "wakeword")
 

@@ -21,6 +21,7 @@ from export.tflite import Int8Model
 from spaces import recipe_space
 from spaces.board import load_board
 from spaces.candidate import TeacherFilter
+from trainables.assignment import Assignment
 from trainables.corpora.corpus import UNLABELLED, Corpus
 from trainables.corpora.cry_task import open_cries
 from trainables.metrics import correlation
@@ -29,7 +30,7 @@ from trainables.recipes import baby_cry
 from trainables.recipes.baby_cry import class_of_output, cry_probability, filtered, teacher_probability
 from trainables.teachers.cross_fitted import Teacher
 from trainables.teachers.yamnet import CLASSES, PATCH_SAMPLES
-from trainables.trial import Assignment, run_trial
+from trainables.trial import run_trial
 
 space = recipe_space("baby_cry")
 RATE_HZ = 16_000

@@ -26,6 +26,7 @@ from spaces.narrowed import Narrowing, parameters
 from tests.export.tflm_codes import host_model, micro_codes
 from trainables import recipes as recipes_folder
 from trainables import trial as trial_module
+from trainables.assignment import Assignment, Task, candidate_of
 from trainables.corpora.audio import audio_key
 from trainables.corpora.corpus import Corpus
 from trainables.distil import Progress
@@ -36,7 +37,8 @@ from trainables.recipes import speech_emotion
 from trainables.students import build_student
 from trainables.students.streaming import StreamingStudent
 from trainables.teachers.cross_fitted import Teacher
-from trainables.trial import Assignment, Task, candidate_of, footprint_of_untrained, run_trial
+from trainables.trial import run_trial
+from trainables.untrained import footprint_of_untrained
 
 RECIPES = sorted(spaces.recipes())
 # Outputs of the host's kernels beside TFLM's: in 20 layers, or through states, single steps add up.

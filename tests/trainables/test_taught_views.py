@@ -16,12 +16,13 @@ from spaces.board import load_board
 from spaces.candidate import Augmentation, Candidate
 from spaces.front_end import FrontEnd
 from trainables import taught_views
+from trainables.assignment import Assignment, candidate_of
 from trainables.corpora.audio import load_audio
 from trainables.features import log_mel, view_features
 from trainables.recipe import Material, Request, recipe
 from trainables.teachers.speech_embedding import SpeechEmbedding
 from trainables.training_set import TrainingSet
-from trainables.trial import Assignment, candidate_of, run_trial
+from trainables.trial import run_trial
 
 PRESET = recipe_space("wakeword").START_POINTS[0]
 QUICK = {**PRESET, "mels": 20, "hop_ms": 20, "tiny_conv_width": 8}

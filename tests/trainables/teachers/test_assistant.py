@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from spaces import speech_emotion
+from trainables.assignment import candidate_of
 from trainables.distil import logits_of, teach
 from trainables.recipe import Request, recipe
 from trainables.students import build_student
 from trainables.teachers import assistant
-from trainables.trial import candidate_of
 
 TINY = {**speech_emotion.START_POINTS[0], "assistant": "wav2small"}
 
