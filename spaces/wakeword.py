@@ -13,6 +13,8 @@ from spaces.front_end import FrontEnd
 from spaces.wakeword_students import PRUNABLE, student
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from optuna.trial import BaseTrial
 
 SUMMARY = "wake word: Wav2Vec2 or a speech embedding -> nine kinds of students, from TinyConv to streaming MixedNet"
@@ -76,19 +78,37 @@ _SMALL: dict[str, Scalar] = {
     "ds_cnn_second_stride": 1,
     "peak_lr": 3e-3,
 }
+_TINY_NAME, _SMALL_NAME = "TinyConv preset", "DS-CNN 32 x 3"
+
+
+def _teaching(name: str, student: Mapping[str, Scalar]) -> list[Setting]:
+    alone = f"{name}, labels alone"
+    half = {**student, "temperature": 2.0, "alpha": 0.5}
+    return [
+        Setting(alone, {**student, **LABELS_ALONE}),
+        Setting(f"{name}, T=4 alpha=0.3", student, against=alone),
+        Setting(f"{name}, T=2 alpha=0.5", half, against=alone),
+    ]
+
+
+def _changed(what: str, **changes: Scalar) -> Setting:
+    return Setting(f"{_SMALL_NAME}, {what}", {**_SMALL, **changes}, against=f"{_SMALL_NAME}, T=4 alpha=0.3")
+
+
 # Does the teacher help? The preset and a smaller DS-CNN by labels alone, with the source's weights, with half and half.
-ABLATION = tuple(
-    setting
-    for name, student in (("TinyConv preset", START_POINTS[0]), ("DS-CNN 32 x 3", _SMALL))
-    for setting in (
-        Setting(f"{name}, labels alone", {**student, "alpha": 1.0}),
-        Setting(f"{name}, T=4 alpha=0.3", student, against=f"{name}, labels alone"),
-        Setting(
-            f"{name}, T=2 alpha=0.5",
-            {**student, "temperature": 2.0, "alpha": 0.5},
-            against=f"{name}, labels alone",
-        ),
-    )
+# Then the DS-CNN without each of the preset's other means, and with each that the preset does not use.
+ABLATION = (
+    *_teaching(_TINY_NAME, START_POINTS[0]),
+    *_teaching(_SMALL_NAME, _SMALL),
+    _changed("weights not averaged", ema_decay=0.0),
+    _changed("no label smoothing", label_smoothing=0.0),
+    _changed("no masks", mask_share=0.0),
+    _changed("no noise or rooms", view_share=0.0),
+    _changed("focal loss", hard_loss="focal"),
+    _changed("a quarter hard negatives", hard_negatives=0.25),
+    _changed("aligned with the teacher", alignment_weight=0.1),
+    _changed("INT8 from half way", qat=True, qat_start=0.5),
+    _changed("pruned from twice the width", prune_from=2.0),
 )
 
 

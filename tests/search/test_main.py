@@ -9,6 +9,8 @@ import pytest
 
 import search.__main__ as command
 import spaces
+from search.command_line import parser_of
+from search.config_file import with_config
 from search.record import refuse_other_run
 from spaces.narrowed import parameters
 
@@ -72,6 +74,7 @@ def test_bad_options_are_named(capsys: pytest.CaptureFixture[str], arguments: li
         ("--sampler", "cmaes", "choose from"),
         ("--stop", "median", "choose from"),
         ("--wandb", "maybe", "choose from"),
+        ("--teacher-layers", "1,x", "'1,x' must be whole numbers such as 1,2,3"),
     ],
 )
 def test_values_outside_the_choice_are_named(
@@ -112,8 +115,8 @@ def test_options_come_from_a_file_and_the_command_line_wins(tmp_path: Path) -> N
         'set = ["student=ds_cnn", "hop_ms=20"]\ndry_run = true\nbudget = "arena=64K"\n'
     )
     arguments = ["--config", str(path), "--epochs", "5", "--set", "mels=40"]
-    parser = command._parser("wakeword", spaces.recipe_space("wakeword"), arguments)
-    given = parser.parse_args(command.with_config(arguments, parser))
+    parser = parser_of("wakeword", spaces.recipe_space("wakeword"), arguments)
+    given = parser.parse_args(with_config(arguments, parser))
     assert (given.trials, given.epochs, given.cpus_per_trial, given.time_budget) == (7, 5, 0.5, 7200.0)
     assert given.set == ["student=ds_cnn", "hop_ms=20", "mels=40"]
     assert given.dry_run

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from search.__main__ import STOPS
+from search.command_line import STOPS
 from search.stopping import POLICIES, Judge, rank_of_last, remembered, rungs_of, spread_order
 from spaces.candidate import Objective
 

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 import spaces
 from export.results import Results
-from search.__main__ import SAMPLERS as OFFERED
+from search.command_line import SAMPLERS as OFFERED
 from search.study import SAMPLERS, counted, give_back_unfinished, open_study, outcome
 from spaces.narrowed import Narrowing
 

@@ -1,0 +1,104 @@
+"""What the options of a command line stand for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from spaces.board import load_board
+from spaces.budget import parse_budget
+from spaces.narrowed import parameters, parse_narrowing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from export.calibration import Calibration
+    from search.options import Options
+    from spaces import RecipeSpace
+
+LEAST = {
+    "trials": 1,
+    "epochs": 1,
+    "seed": 0,
+    "cpus": 0,
+    "batch": 1,
+    "confirm": 0,
+    "seeds": 1,
+    "cpus-per-trial": 0.05,
+    "gpus-per-trial": 0,
+}
+
+
+def options_of(name: str, space: RecipeSpace, given: argparse.Namespace, arguments: Sequence[str]) -> Options:
+    """The options as given; a value that cannot be is a `ValueError` that names its option."""
+    from search.options import Options, Share
+    from trainables.recipe import Request, recipe
+
+    for option, least in LEAST.items():
+        value = getattr(given, option.replace("-", "_"))
+        if value < least:
+            raise ValueError(f"--{option}: must be at least {least}, not {value}")
+    known = parameters(space)
+    narrowing = parse_narrowing(given.set, given.range, known)
+    views = "view_share" in known and narrowing.fixed.get("view_share") != 0
+    if given.ablation:
+        views = any(setting.params.get("view_share") for setting in space.ABLATION)
+    if (given.noise or given.rooms) and not views:
+        reason = "view_share is fixed to 0" if "view_share" in known else f"{name} hears no clip in noise"
+        raise ValueError(f"--noise, --rooms: {reason}; leave them out")
+    for option, folder in (("--noise", given.noise), ("--rooms", given.rooms)):
+        if folder and not folder.is_dir():
+            raise ValueError(f"{option}: {folder} is {'no folder' if folder.exists() else 'not there'}")
+    request = Request(
+        data=given.data,
+        word=given.word,
+        task=given.task,
+        split=given.split,
+        teacher=given.teacher,
+        seed=given.seed,
+        private=given.private,
+        train_on=given.train_on,
+        streams=given.streams,
+        max_false_alarms_per_hour=given.max_false_alarms_per_hour,
+        noise=given.noise,
+        rooms=given.rooms,
+        views=views,
+        teacher_layers=given.teacher_layers,
+    )
+    return Options(
+        recipe=name,
+        results=given.results,
+        trials=given.trials,
+        epochs=given.epochs,
+        board=load_board(given.board),
+        budget=parse_budget(given.budget, space.BUDGET, given.latency_margin),
+        calibration=_calibration(given),
+        request=request,
+        narrowing=narrowing.fixing(recipe(name).fixed(request)),
+        cpus=given.cpus,
+        address=given.address or os.environ.get("RAY_ADDRESS"),
+        share=Share(given.cpus_per_trial, given.gpus_per_trial),
+        sampler=given.sampler,
+        stop=given.stop,
+        batch=given.batch,
+        seconds=given.time_budget,
+        warm_starts=tuple(given.warm_starts),
+        wandb=given.wandb,
+        confirm=given.confirm,
+        final=given.final,
+        ablation=given.ablation,
+        seeds=given.seeds,
+        command="python -m search " + shlex.join(arguments),
+    )
+
+
+def _calibration(given: argparse.Namespace) -> Calibration | None:
+    if given.calibration is None:
+        return None
+    from export.calibration import load_calibration
+
+    calibration = load_calibration(given.calibration)
+    calibration.check(load_board(given.board))
+    return calibration
