@@ -96,3 +96,7 @@ def _search(options: Options) -> int:
     if ended.fault:
         print(f"stopped: {ended.fault}", file=sys.stderr)
     return ended.exported or (DONE if ended.complete else PARTIAL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
