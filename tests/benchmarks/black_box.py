@@ -67,8 +67,10 @@ STEEPNESS = 0.3
 SEED_NOISE = 0.005
 
 
-def _without_length(point: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    return {name: value for name, value in point.items() if name != "clip_ms"}
+# The score depends on these alone, beside the architecture; older pools know no other parameter.
+LEARNING = ("temperature", "alpha", "schedule", "peak_lr", "neg_per_pos")
+_PRESET = wakeword.START_POINTS[0]
+_START = {name: value for name, value in _PRESET.items() if name in (*LEARNING, *ARCHITECTURE)}
 
 
 @final
@@ -84,7 +86,7 @@ class BlackBox:
     BOARD = wakeword.BOARD
     EPOCHS = wakeword.EPOCHS
     SOURCE_EPOCHS = wakeword.SOURCE_EPOCHS
-    START_POINTS: Sequence[Mapping[str, Scalar]] = (_without_length(wakeword.START_POINTS[0]),)
+    START_POINTS: Sequence[Mapping[str, Scalar]] = (_START,)
     LABELS_ALONE: Mapping[str, Scalar] = wakeword.LABELS_ALONE
     ABLATION: Sequence[Setting] = ()
 
@@ -99,10 +101,12 @@ class _TrialOverTable:
         self._trial = trial
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        # All clips of the table last a second; older pools know no such parameter.
-        if name == "clip_ms":
-            return 1000
+        if name in _PRESET and name not in _START and name not in ARCHITECTURE:
+            return _PRESET[name]
         return self._trial.suggest_categorical(name, IN_TABLE.get(name, choices))
+
+    def suggest_float(self, name: str, low: float, high: float, **rest: Any) -> Any:
+        return self._trial.suggest_float(name, low, high, **rest) if name in LEARNING else _PRESET[name]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._trial, name)

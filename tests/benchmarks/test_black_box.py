@@ -23,6 +23,7 @@ from tests.benchmarks.black_box import (
     ARCHITECTURE,
     HOPS_MS,
     IN_TABLE,
+    LEARNING,
     MELS,
     BlackBox,
     architecture_of,
@@ -60,7 +61,7 @@ DRAWS = random_draws(2000)
 
 def test_the_space_is_the_recipes_over_the_front_ends_and_students_of_the_table() -> None:
     ours, recipes = parameters(BOX), parameters(recipe_space("wakeword"))
-    learning = {name: recipes[name] for name in ("temperature", "alpha", "schedule", "peak_lr", "neg_per_pos")}
+    learning = {name: recipes[name] for name in LEARNING}
     students = {name: recipes[name] for name in ARCHITECTURE if name not in IN_TABLE}
     assert ours == {**learning, **students, **{name: CategoricalDistribution(IN_TABLE[name]) for name in IN_TABLE}}
     assert isinstance(BOX.space(optuna.trial.FixedTrial(START)), Candidate)

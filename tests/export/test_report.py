@@ -200,7 +200,7 @@ def test_fresh_seeds_have_a_table_with_drawn_intervals(made: ResultsFolder) -> N
     assert rows[0][:4] == ["0", "0.950", "0.920, 0.940, 0.960", "0.940 (0.890-0.990)"]
     assert rows[0][6] == "0.908 (0.859-0.958)"
     assert rows[1][2:4] == ["0.890", "0.890"]
-    assert rows[2][1:4] == ["0.600", "none", "-"] and rows[2][5:] == ["-", "-"]
+    assert rows[2][1:4] == ["0.600", "none", "-"] and rows[2][5:] == ["-", "-", "-"]
     pictures = {a["aria-label"] for name, a in page.elements if a.get("aria-label", "").startswith("trial 0: ")}
     assert pictures == {"trial 0: 0.950 in the search, 0.940 (0.890-0.990) since"}
     # One interval; each front member has a latency whisker in the chart of it as well.

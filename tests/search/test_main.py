@@ -227,6 +227,8 @@ def test_other_conditions_are_refused_by_name() -> None:
         "recipe": "wakeword",
         "data": {"name": "mine", "content_hash": "a" * 64},
         "teacher": {"name": "t", "content_hash": "b"},
+        "teacher_layers": None,
+        "max_false_alarms_per_hour": None,
         "views": {"count": 2, "name": "noise of a hall", "content_hash": "d"},
         "board": {"cpu_mhz": 240},
         "budget": {"flash_bytes": 1024.0},
