@@ -59,6 +59,8 @@ def prepared(options: Options, store: Store, say: Say) -> Material:
     say(f"preparing {options.recipe}: corpus, teacher")
     with said(say):
         material = recipe(options.recipe).prepare(options.request)
+        # Whatever has to be decoded is decoded now: from here on the recordings may go.
+        recipe(options.recipe).arrays(material)
     for warning in material.warnings:
         say(f"warning: {warning}")
     run = describe(options, material)
