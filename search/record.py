@@ -93,7 +93,7 @@ def describe(options: Options, material: Material) -> dict[str, Any]:
         "data": dict(material.data),
         "teacher": dict(material.teacher),
         "views": material.views.facts if material.views else None,
-        "teacher_layers": material.teacher_layers.key if material.teacher_layers else None,
+        "teacher_layers": list(material.teacher_layers.layers) if material.teacher_layers else None,
         "warnings": list(material.warnings),
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in VERSIONED}},
     }

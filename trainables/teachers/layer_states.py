@@ -29,11 +29,12 @@ PUBLISHED_LAYERS = (1, 2, 3)
 class LayerStates:
     """Where the cache keeps the states of some layers: of a few bytes, so that it can go to every worker.
 
-    The teacher heard clips of `clip_seconds`.
+    The teacher heard clips of `clip_seconds`; `layers` are numbered from 1 up.
     """
 
     key: str
     clip_seconds: float
+    layers: tuple[int, ...]
 
     def arrays(self) -> States:
         """For each layer [clips, steps, width], memory-mapped; a `RuntimeError` where this machine's cache has none."""
@@ -73,7 +74,7 @@ def kept_layer_states(
     layers = checked_layers(encoder, layers)
     key = content_key("layer-states", encoder.content_hash, corpus.content_hash, clip_seconds, list(layers))
     embedded.states(key, encoder, corpus, clip_seconds, lambda audio: encoder.embed_layers(audio, layers))
-    return LayerStates(key, clip_seconds)
+    return LayerStates(key, clip_seconds, tuple(layers))
 
 
 def checked_layers(encoder: Encoder, layers: Sequence[int] | None) -> Sequence[int]:

@@ -100,7 +100,7 @@ def view_layer_states(
 
     key = content_key("view-layer-states", encoder.content_hash, view.key, samples, list(layers))
     filled_array(key, (len(layers), len(corpus.clips), steps, width), np.float16, fill)
-    return LayerStates(key, clip_seconds)
+    return LayerStates(key, clip_seconds, tuple(layers))
 
 
 def _embeddings_key(encoder: Encoder, view: ClipView, samples: int) -> str:

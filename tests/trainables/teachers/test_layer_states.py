@@ -48,11 +48,13 @@ def test_states_are_those_that_transformers_records(kind: str, small_encoder: Sm
 def test_states_are_mapped_from_a_cache_that_a_worker_reads_by_key(small_encoder: SmallEncoder, corpus: Corpus) -> None:
     spec = f"wav2vec2:{small_encoder('wav2vec2')}"
     kept = kept_layer_states(spec, corpus, 1.0, (1, 3))
-    for found, again in zip(LayerStates(kept.key, 1.0).arrays(), layer_states(spec, corpus, 1.0, (1, 3)), strict=True):
+    for found, again in zip(
+        LayerStates(kept.key, 1.0, (1, 3)).arrays(), layer_states(spec, corpus, 1.0, (1, 3)), strict=True
+    ):
         assert isinstance(found.base, np.memmap)
         np.testing.assert_array_equal(found, again)
     with pytest.raises(RuntimeError, match="cache: layer-states-none is not there; the driver makes it"):
-        LayerStates("layer-states-none", 1.0).arrays()
+        LayerStates("layer-states-none", 1.0, (1,)).arrays()
 
 
 def test_one_pass_gives_states_and_embeddings(
