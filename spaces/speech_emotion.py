@@ -86,15 +86,18 @@ def _grid(student: Mapping[str, Scalar]) -> list[Setting]:
     return [Setting(alone, {**student, "temperature": 1.0, "alpha": 1.0}), *taught]
 
 
+# The source's 2e-4 is for four times as many clips: in 20 epochs of the synthesised corpus it leaves every setting at a
+# UAR of about .55, where this rate reaches .75.
+_TINY, _SMALL = ({**student, "peak_lr": 1e-3} for student in PUBLISHED)
 # The source's grid at a hop that SRAM holds, and its own 2 ms hop and 4 ms window once.
 ABLATION = (
-    *(setting for student in PUBLISHED for setting in _grid(student)),
+    *(setting for student in (_TINY, _SMALL) for setting in _grid(student)),
     Setting(
         "wav2tiny by wav2small, T=2 alpha=0.5",
-        {**PUBLISHED[0], "assistant": "wav2small"},
+        {**_TINY, "assistant": "wav2small"},
         against="wav2tiny, T=2 alpha=0.5",
     ),
-    Setting("wav2tiny, hop of 2 ms", {**PUBLISHED[0], "hop_ms": 2, "n_fft": 64}, once=True),
+    Setting("wav2tiny, hop of 2 ms", {**_TINY, "hop_ms": 2, "n_fft": 64}, once=True),
 )
 
 
