@@ -55,7 +55,17 @@ def point(name: str, student: str, seed: int = 0) -> dict[str, Scalar]:
     }
     small = {key: pick(choices(known[key])) for key, pick in smallest.items() if key in known} | {"student": student}
     # What learns something in a few steps: of a student that says the same of every clip, rounding is all there is.
-    learning: dict[str, Scalar] = {"peak_lr": 3e-3, "ema_decay": 0.0, "hard_loss": "cross_entropy", "qat": False}
+    learning: dict[str, Scalar] = {
+        "alpha": 0.5,
+        "temperature": 2.0,
+        "peak_lr": 3e-3,
+        "schedule": "flat_then_linear",
+        "ema_decay": 0.0,
+        "label_smoothing": 0.0,
+        "mask_share": 0.0,
+        "hard_loss": "cross_entropy",
+        "qat": False,
+    }
     small |= {name: value for name, value in learning.items() if name in known}
     # The widest filter: a narrow one may leave nothing of the few clips here.
     small |= {"negative_below": 0.15} if "negative_below" in known else {}
