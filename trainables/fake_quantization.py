@@ -21,15 +21,6 @@ def rounded(values: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
     return torch.fake_quantize_per_tensor_affine(values, scale, zero_point, LOWEST, HIGHEST)
 
 
-def rounded_in_learnt_range(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """As `rounded`, but what lies outside moves the bound that it exceeds (PACT, arXiv 1805.06085, on both sides)."""
-    low, high = low.clamp(max=0.0), high.clamp(min=0.0)
-    clipped = torch.minimum(torch.maximum(values, low), high)
-    with torch.no_grad():
-        difference = rounded(values, *affine(low, high)) - clipped
-    return clipped + difference
-
-
 def rounded_weight(weight: Tensor) -> Tensor:
     """A weight [outputs, ...] as INT8 with a scale for each output holds it: symmetric, codes -127 to 127."""
     with torch.no_grad():

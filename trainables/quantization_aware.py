@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 
 from export.scales import TrainedRanges
 from trainables.conversion import runs_on_device
-from trainables.fake_quantization import affine, rounded, rounded_in_learnt_range, rounded_weight
+from trainables.fake_quantization import affine, rounded, rounded_weight
 from trainables.folded_graph import folded_graph, runnable, weighted
 from trainables.placement import place
 from trainables.students.streaming import StreamingStudent
@@ -28,29 +28,23 @@ RELEASE = 0.01
 class ActivationRange(nn.Module):
     """The range of one or several tensors: while `collecting` it widens to whatever comes through.
 
-    Afterwards it widens at once to the extremes of a training batch, and narrows towards them slowly; `learnt`, it
-    moves by its gradient.
+    Afterwards it widens at once to the extremes of a training batch, and narrows towards them slowly.
     """
 
     low: Tensor
     high: Tensor
 
-    def __init__(self, learnt: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.learnt, self.collecting = learnt, False
+        self.collecting = False
         for side in ("low", "high"):
-            if learnt:
-                self.register_parameter(side, nn.Parameter(torch.zeros(())))
-            else:
-                self.register_buffer(side, torch.zeros(()))
+            self.register_buffer(side, torch.zeros(()))
 
     def forward(self, values: Tensor) -> Tensor:
         """The same shape, as INT8 of this range holds it; unchanged while collecting."""
         if self.collecting:
             self._widen(values)
             return values
-        if self.learnt:
-            return rounded_in_learnt_range(values, self.low, self.high)
         if self.training:
             self._follow(values.detach())
         return rounded(values, *affine(self.low, self.high))
@@ -92,12 +86,12 @@ class QuantizationAware(nn.Module):
     and evaluation give the same, but that ranges follow in training. The student's own weights are what is trained.
     """
 
-    def __init__(self, student: nn.Module, frames: int, mels: int, *, learnt: bool = False) -> None:
+    def __init__(self, student: nn.Module, frames: int, mels: int) -> None:
         super().__init__()
         module, inputs = runs_on_device(student, frames, mels)
         graph = folded_graph(module, tuple(tensor.repeat(2, *[1] * (tensor.dim() - 1)) for tensor in inputs))
         self.placement = place(student, graph, frames, mels)
-        points = _inserted(graph, self.placement, learnt)
+        points = _inserted(graph, self.placement)
         self.body = runnable(graph, module, points=points)
 
     @property
@@ -150,13 +144,13 @@ class QuantizationAware(nn.Module):
         return {number: point for number, point in found if isinstance(point, ActivationRange)}
 
 
-def _inserted(graph: fx.Graph, placement: Placement, learnt: bool) -> nn.ModuleDict:
+def _inserted(graph: fx.Graph, placement: Placement) -> nn.ModuleDict:
     """Put rounding behind every weight and INT8 point of the graph; returns its modules by their names there."""
     for node in list(weighted(graph)):
         _round_weight(graph, node)
     points: dict[str, nn.Module] = {}
     for number in placement.tensors:
-        points[f"range_{number}"] = ActivationRange(learnt)
+        points[f"range_{number}"] = ActivationRange()
         for node in _named(graph, {name for name, own in placement.ranges.items() if own == number}):
             _round_after(graph, node, f"points.range_{number}")
     for number, (name, quantization) in enumerate(placement.fixed.items()):

@@ -17,7 +17,6 @@ from trainables.fake_quantization import (
     folded_bias,
     folded_weight,
     rounded,
-    rounded_in_learnt_range,
     rounded_weight,
 )
 
@@ -52,18 +51,6 @@ def test_gradients_pass_straight_through_inside_the_range() -> None:
     rounded(values, *affine(torch.tensor(-1.0), torch.tensor(1.0))).sum().backward()
     assert values.grad is not None
     assert values.grad.tolist() == [0, 1, 1, 0]
-
-
-def test_what_exceeds_a_bound_moves_it() -> None:
-    values = torch.tensor([-2.0, -3.0, -0.3, 0.4, 2.0], requires_grad=True)
-    low, high = (nn.Parameter(torch.tensor(bound)) for bound in (-1.0, 1.0))
-    outputs = rounded_in_learnt_range(values, low, high)
-    assert torch.allclose(outputs, rounded(values, *affine(low.detach(), high.detach())), atol=1e-6)
-    (outputs * torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0])).sum().backward()
-    assert values.grad is not None
-    assert values.grad.tolist() == [0, 0, 4, 8, 0]
-    assert low.grad == 3
-    assert high.grad == 16
 
 
 @pytest.mark.parametrize("shape", [(5, 3, 3, 3), (4, 7), (6, 1, 5, 1)])

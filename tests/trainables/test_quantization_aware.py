@@ -160,7 +160,7 @@ def test_placement_depends_on_the_architecture_alone() -> None:
 
 
 def test_ranges_follow_training_batches_and_rest_in_evaluation() -> None:
-    point = ActivationRange(learnt=False)
+    point = ActivationRange()
     point.collecting = True
     assert torch.equal(point(torch.tensor([-1.0, 3.0])), torch.tensor([-1.0, 3.0]))
     point.collecting = False
