@@ -27,6 +27,9 @@ from trainables.students.streaming import StreamingStudent
 from trainables.trial import run_trial
 from trainables.untrained import footprint_of_untrained
 
+# torch.export.load, once per process.
+pytestmark = pytest.mark.filterwarnings("ignore:The given buffer is not writable")
+
 # Outputs of the host's kernels beside TFLM's: in 20 layers, or through states, single steps add up.
 ROUNDING_STEPS = {"resnet18": 4, "lstm": 4, "gru": 4, "mixednet": 2}
 
@@ -41,7 +44,6 @@ def test_unknown_recipe_is_named() -> None:
         recipe("sneeze")
 
 
-@pytest.mark.filterwarnings("ignore:The given buffer is not writable")
 @pytest.mark.parametrize(("name", "student"), CASES)
 def test_a_trial_from_parameters_to_files(name: str, student: str, speech_folder: Path, tmp_path: Path) -> None:
     assignment, params = assignment_of(name, speech_folder, tmp_path, epochs=8), point(name, student)
@@ -117,7 +119,7 @@ def test_a_trial_says_how_far_its_steps_lie_from_whole_clips(student: str, speec
 def test_a_quantization_aware_trial_keeps_its_footprint_and_tells_what_calibration_gives(
     student: str, speech_folder: Path, tmp_path: Path
 ) -> None:
-    assignment = assignment_of("wakeword", speech_folder, tmp_path, epochs=4)
+    assignment = assignment_of("wakeword", speech_folder, tmp_path, epochs=24)
     pruned = {"prune_from": 2.0} if student == "ds_cnn" else {}
     params = {**point("wakeword", student), "qat": True, "qat_start": 0.5, **pruned}
     metrics = run_trial(assignment, 0, params)
