@@ -88,7 +88,7 @@ def _keep_given(clips: tuple[Clip, ...], seed: int, required: Sequence[str]) -> 
         kept = _carve_validation(kept, seed)
         rule = "given, with validation taken out of train"
         warnings.append("the given splits have no validation; about a sixth of train was taken for it")
-    warnings += _speaker_doubts(kept)
+    warnings += speaker_doubts(kept)
     return checked(Splitting(kept, rule, disjoint(kept), tuple(warnings), dropped), required)
 
 
@@ -124,7 +124,7 @@ def _by_speaker(clips: Sequence[Clip], seed: int, required: Sequence[str], warni
     _check_possible(clips, units, required)
     parts = draw_splits(clips, units, seed, SHARES, required)
     placed = tuple(replace(clip, split=SPLITS[part]) for clip, part in zip(clips, parts, strict=True))
-    return checked(Splitting(placed, _rule(placed), disjoint(placed), (*warnings, *_speaker_doubts(clips))), required)
+    return checked(Splitting(placed, _rule(placed), disjoint(placed), (*warnings, *speaker_doubts(clips))), required)
 
 
 def _rule(clips: Sequence[Clip]) -> str:
@@ -198,7 +198,8 @@ def disjoint(clips: Sequence[Clip]) -> bool:
     return named and not _own_speakers(clips) and not any(leak.kind == "speaker" for leak in find_leaks(clips))
 
 
-def _speaker_doubts(clips: Sequence[Clip]) -> tuple[str, ...]:
+def speaker_doubts(clips: Sequence[Clip]) -> tuple[str, ...]:
+    """A warning where some or all clips name no speaker."""
     if _own_speakers(clips):
         return ("no two clips name the same speaker: the split may not be speaker-disjoint, and its scores too good",)
     unknown = sum(not clip.speaker for clip in clips)

@@ -93,6 +93,7 @@ def _clip(recording: Recording, file: AudioFile) -> Clip:
         sample_rate_hz=file.sample_rate_hz,
         silent=file.silent,
         text=recording.text,
+        values=recording.values,
     )
 
 
