@@ -1,11 +1,11 @@
-"""The baseline of mere statistics: mean and spread of each mel band, and a logistic regression."""
+"""The baseline of mere statistics: mean and spread of each mel band, and a regression on them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -30,11 +30,27 @@ def statistics_logits(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32
     """
 
     def fit() -> NDArray[np.float32]:
-        features = corpus_features(corpus, front_end)
-        statistics = np.concatenate([features.mean(axis=1), features.std(axis=1)], axis=1)
-        rows, target = corpus.indices("train"), corpus.targets()
+        statistics, rows, target = _statistics(corpus, front_end), corpus.indices("train"), corpus.targets()
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
         model.fit(statistics[rows], target[rows])
         return np.asarray(model.predict_log_proba(statistics), np.float32)
 
     return np.array(cached_array(content_key("statistics", BASELINE_VERSION, corpus.content_hash, front_end), fit))
+
+
+def statistics_values(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32]:
+    """As `statistics_logits`, of the corpus's values [clips, values], by ridge regression."""
+
+    def fit() -> NDArray[np.float32]:
+        statistics, rows = _statistics(corpus, front_end), corpus.indices("train")
+        model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
+        model.fit(statistics[rows], corpus.values()[rows])
+        return np.asarray(model.predict(statistics), np.float32)
+
+    key = content_key("statistics-values", BASELINE_VERSION, corpus.content_hash, front_end)
+    return np.array(cached_array(key, fit))
+
+
+def _statistics(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32]:
+    features = corpus_features(corpus, front_end)
+    return np.concatenate([features.mean(axis=1), features.std(axis=1)], axis=1)

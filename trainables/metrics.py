@@ -1,4 +1,4 @@
-"""Metrics of a score against a binary target, and of a choice among several classes."""
+"""Metrics of a score against a binary target, of a choice among several classes, and of values against ratings."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from sklearn.metrics import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 PAUC_MAX_FPR = 0.1
@@ -131,6 +133,45 @@ def choice_counts(target: NDArray[np.int64], decided: NDArray[np.int64], classes
     """Counts [true class][decided class]."""
     counts: list[list[int]] = confusion_matrix(target, decided, labels=range(classes)).tolist()
     return counts
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How values agree with ratings: `concordance` and mean absolute error, one figure for each value."""
+
+    ccc: tuple[float, ...]
+    mae: tuple[float, ...]
+
+    @property
+    def mean_ccc(self) -> float:
+        """Mean of the concordances."""
+        return sum(self.ccc) / len(self.ccc)
+
+    def as_dict(self, names: Sequence[str]) -> dict[str, float]:
+        """`ccc`, the mean, then `ccc_` and `mae_` of each value, whose `names` these are."""
+        concordances = {f"ccc_{name}": figure for name, figure in zip(names, self.ccc, strict=True)}
+        errors = {f"mae_{name}": figure for name, figure in zip(names, self.mae, strict=True)}
+        return {"ccc": self.mean_ccc, **concordances, **errors}
+
+
+def agreement(ratings: NDArray[np.floating], values: NDArray[np.floating]) -> Agreement:
+    """Both are [clips, values]."""
+    columns = list(zip(ratings.astype(np.float64).T, values.astype(np.float64).T, strict=True))
+    return Agreement(
+        ccc=tuple(concordance(*column) for column in columns),
+        mae=tuple(float(np.abs(wanted - found).mean()) for wanted, found in columns),
+    )
+
+
+def concordance(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """Lin's concordance correlation coefficient: Pearson's r, less what differs in mean and spread.
+
+    2 cov / (var + var + (difference of means)^2), of moments over n (Lin, Biometrics 45, 1989); 0 where both are
+    constant.
+    """
+    apart = first.var() + second.var() + (first.mean() - second.mean()) ** 2
+    together = ((first - first.mean()) * (second - second.mean())).mean()
+    return float(2 * together / apart) if apart else 0.0
 
 
 def correlation(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:

@@ -8,11 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.functional import classification as reference
+from torchmetrics.functional import concordance_corrcoef
 
 from trainables.metrics import (
+    agreement,
     best_f1_threshold,
     choice_counts,
     classification,
+    concordance,
     confusion,
     detection,
     equal_error_rate,
@@ -108,3 +111,39 @@ def test_classes_by_hand_and_one_that_is_absent() -> None:
     assert found.uar == pytest.approx((2 / 3 + 1) / 2)
     assert found.classes[2] == (0.0, 0.0, 0.0, 0)
     assert found.as_dict() == {"accuracy": 0.75, "uar": found.uar, "macro_f1": pytest.approx((0.8 + 1) / 2)}
+
+
+@given(seed=st.integers(0, 99), clips=st.integers(3, 60), shift=st.floats(-1, 1), scale=st.floats(0.2, 2))
+@settings(max_examples=30, deadline=None)
+def test_concordance_is_lins(seed: int, clips: int, shift: float, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    first = rng.standard_normal(clips)
+    second = shift + scale * first + rng.standard_normal(clips)
+    # Of moments over n - 1, torchmetrics' differs by what n / (n - 1) does to the difference of means.
+    expected = concordance_corrcoef(torch.from_numpy(second), torch.from_numpy(first)).item()
+    gap = (first.mean() - second.mean()) ** 2
+    spread = first.var() + second.var()
+    assert concordance(first, second) * (spread + gap) / (spread + gap * (clips - 1) / clips) == pytest.approx(expected)
+
+
+def test_concordance_by_hand() -> None:
+    ratings = np.array([-1.0, 0.0, 1.0])
+    assert concordance(ratings, ratings) == 1.0
+    assert concordance(ratings, -ratings) == -1.0
+    # Variances 2/3 and 1/6, covariance 1/3, means apart by 0.5.
+    assert concordance(ratings, ratings / 2 + 0.5) == pytest.approx((2 / 3) / (2 / 3 + 1 / 6 + 0.25))
+    assert concordance(ratings, np.zeros(3)) == 0.0
+    assert concordance(np.zeros(3), np.zeros(3)) == 0.0
+
+
+def test_agreement_of_each_value() -> None:
+    ratings = np.array([[-1.0, 1.0], [0.0, 0.0], [1.0, -1.0]], np.float32)
+    found = agreement(ratings, ratings * np.array([1.0, -1.0], np.float32))
+    figures = found.as_dict(("valence", "arousal"))
+    assert figures == {
+        "ccc": 0.0,
+        "ccc_valence": 1.0,
+        "ccc_arousal": -1.0,
+        "mae_valence": 0.0,
+        "mae_arousal": pytest.approx(4 / 3),
+    }
