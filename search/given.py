@@ -56,7 +56,7 @@ def options_of(name: str, space: RecipeSpace, given: argparse.Namespace, argumen
         word=given.word,
         task=given.task,
         split=given.split,
-        teacher=given.teacher,
+        teacher=given.teacher or space.TEACHER,
         seed=given.seed,
         private=given.private,
         train_on=given.train_on,

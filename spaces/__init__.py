@@ -23,6 +23,7 @@ class RecipeSpace(Protocol):
     OBJECTIVES: Sequence[Objective]
     BUDGET: Budget
     BOARD: str
+    TEACHER: str
     EPOCHS: int
     SOURCE_EPOCHS: int
     START_POINTS: Sequence[Mapping[str, Scalar]]

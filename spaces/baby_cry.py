@@ -24,6 +24,7 @@ OBJECTIVES = (
 )
 BUDGET = Budget(flash_bytes=160 * 1024, arena_bytes=128 * 1024, latency_ms=200.0)
 BOARD = "waveshare-esp32-s3-cam-gc2145"
+TEACHER = "speech_embedding"
 EPOCHS = 20
 SOURCE_EPOCHS = 60
 # YAMNet's patch: 96 frames need 0.975 s. A device decides with every half patch.

@@ -34,13 +34,17 @@ class Distillation:
     """L = alpha * CE + (1 - alpha) * T^2 * KL + alignment_weight * alignment: alpha weighs the hard label.
 
     `alignment` is the distance between the student's maps, through projectors that are dropped after training, and the
-    teacher's layers. `assistant` names the student that stands between teacher and student, if one does.
+    teacher's layers. `assistant` names the student that stands between teacher and student, if one does. Of students
+    with attention `response_weight` weighs the first two terms together, and `attention_weight` the distance between
+    where the student and its teacher look.
     """
 
     temperature: float
     alpha: float
     assistant: str | None = None
     alignment_weight: float = 0.0
+    response_weight: float = 1.0
+    attention_weight: float = 0.0
 
 
 @dataclass(frozen=True)

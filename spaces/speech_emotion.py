@@ -24,6 +24,7 @@ OBJECTIVES = (
 )
 BUDGET = Budget(flash_bytes=192 * 1024, arena_bytes=160 * 1024, latency_ms=300.0)
 BOARD = "esp32-s3-devkitc-1-n8"
+TEACHER = "speech_embedding"
 EPOCHS = 20
 SOURCE_EPOCHS = 10
 DECISION_SECONDS = 0.5

@@ -25,6 +25,7 @@ OBJECTIVES = (
 )
 BUDGET = Budget(flash_bytes=128 * 1024, arena_bytes=100 * 1024, latency_ms=50.0)
 BOARD = "esp32-s3-devkitc-1-n8"
+TEACHER = "speech_embedding"
 EPOCHS = 20
 # The no-PSRAM preset of the source.
 SOURCE_EPOCHS = 150

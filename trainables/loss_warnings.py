@@ -16,9 +16,11 @@ def loss_warnings(distillation: Distillation, last: Mapping[str, float]) -> list
     found = _soft_warnings(distillation.alpha, last)
     if distillation.alpha > 0 and last["hard_loss"] == 0.0:
         found.append("the hard loss is identically zero: the labels teach nothing")
-    # Quantization-aware epochs align nothing.
-    if distillation.alignment_weight and "alignment_loss" in last:
-        found += _alignment_warnings(distillation.alignment_weight, last)
+    weights = {"alignment": distillation.alignment_weight, "attention": distillation.attention_weight}
+    for term, weight in weights.items():
+        # Quantization-aware epochs align nothing.
+        if weight and f"{term}_loss" in last:
+            found += _term_warnings(term, weight, last)
     return found
 
 
@@ -35,10 +37,14 @@ def _soft_warnings(alpha: float, last: Mapping[str, float]) -> list[str]:
     return []
 
 
-def _alignment_warnings(weight: float, last: Mapping[str, float]) -> list[str]:
-    if last["alignment_loss"] == 0.0:
-        return ["the alignment loss is identically zero: the teacher's layers teach nothing"]
-    share = weight * last["alignment_loss"] / max(last["loss"] - weight * last["alignment_loss"], 1e-12)
+_TAUGHT_BY = {"alignment": "the teacher's layers teach", "attention": "where the teacher looks teaches"}
+
+
+def _term_warnings(term: str, weight: float, last: Mapping[str, float]) -> list[str]:
+    loss = last[f"{term}_loss"]
+    if loss == 0.0:
+        return [f"the {term} loss is identically zero: {_TAUGHT_BY[term]} nothing"]
+    share = weight * loss / max(last["loss"] - weight * loss, 1e-12)
     if share > TEACHER_DOMINATES:
-        return [f"alignment is {share:.1f} times the other losses, over {TEACHER_DOMINATES:g}: lower alignment_weight"]
+        return [f"{term} is {share:.1f} times the other losses, over {TEACHER_DOMINATES:g}: lower {term}_weight"]
     return []

@@ -71,8 +71,9 @@ class Material:
 
     `teacher_logits` [clips, teacher's classes] of a fitted head are cross-fitted on the training split. `data` and
     `teacher` are facts for run.json, each with its `content_hash`; `teacher_layers` are for students that are aligned,
-    `views` for those that hear them. `streams` are recordings without the event by held-out split, and
-    `max_false_alarms_per_hour` the ceiling on them that decides the best epoch, if there is one.
+    `teacher_maps`, where it looks in these layers, for students with attention, `views` for those that hear them.
+    `streams` are recordings without the event by held-out split, and `max_false_alarms_per_hour` the ceiling on them
+    that decides the best epoch, if there is one.
     """
 
     corpus: Corpus
@@ -81,23 +82,29 @@ class Material:
     teacher: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
     teacher_layers: LayerStates | None = None
+    teacher_maps: LayerStates | None = None
     views: TaughtViews | None = None
     streams: Mapping[str, Running] = field(default_factory=dict)
     max_false_alarms_per_hour: float | None = None
 
     def layer_arrays(self) -> dict[str, NDArray[Any]]:
         """The states of the teacher's layers by their key in the cache."""
-        return {} if self.teacher_layers is None else {self.teacher_layers.key: self.teacher_layers.whole()}
+        kept = (self.teacher_layers, self.teacher_maps)
+        return {states.key: states.whole() for states in kept if states is not None}
 
     def view_arrays(self) -> dict[str, NDArray[Any]]:
         """What the cache holds of the views, by its keys."""
         return {} if self.views is None else self.views.arrays()
 
     def layers_for(self, candidate: Candidate) -> States:
-        """The states of the teacher's layers where the candidate is aligned with them."""
-        if self.teacher_layers is None or not candidate.distillation.alignment_weight:
+        """The states of the teacher's layers, then its maps, where the candidate is held against either."""
+        weights = candidate.distillation
+        if not (weights.alignment_weight or weights.attention_weight):
             return ()
-        return self.teacher_layers.beside(candidate.front_end.clip_seconds)
+        kept = (self.teacher_layers, self.teacher_maps)
+        return tuple(
+            array for states in kept if states is not None for array in states.beside(candidate.front_end.clip_seconds)
+        )
 
 
 @dataclass(frozen=True)

@@ -70,9 +70,10 @@ def _footprint_path(assignment: Assignment, params: Mapping[str, Scalar]) -> Pat
 
 
 def _with_distinct_weights(network: nn.Module) -> nn.Module:
-    # The converter stores equal tensors once, and an untrained student's biases are all zero.
+    # The converter stores equal tensors once, and an untrained student's biases are all zero. Constants, which no state
+    # holds, stay as they are: those that are equal stay so in training.
     with torch.no_grad():
-        for tensor in [*network.parameters(), *network.buffers()]:
+        for tensor in network.state_dict().values():
             if tensor.is_floating_point():
                 tensor.add_(torch.rand_like(tensor), alpha=0.1)
     return network

@@ -7,7 +7,8 @@ import pytest
 from spaces.candidate import Distillation
 from trainables.loss_warnings import loss_warnings
 
-ROW = {"loss": 1.0, "hard_loss": 1.0, "soft_loss": 1.0, "soft_to_hard": 1.0, "alignment_loss": 1.0}
+TERMS = {"alignment_loss": 1.0, "attention_loss": 1.0}
+ROW = {"loss": 1.0, "hard_loss": 1.0, "soft_loss": 1.0, "soft_to_hard": 1.0, **TERMS}
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,11 @@ ROW = {"loss": 1.0, "hard_loss": 1.0, "soft_loss": 1.0, "soft_to_hard": 1.0, "al
             Distillation(2.0, 0.5, alignment_weight=0.1),
             {"alignment_loss": 0.0},
             "the alignment loss is identically",
+        ),
+        (
+            Distillation(2.0, 0.5, attention_weight=0.1),
+            {"attention_loss": 0.0},
+            "the attention loss is identically zero: where the teacher looks teaches nothing",
         ),
         (Distillation(2.0, 0.5, alignment_weight=0.9), {"alignment_loss": 1.09}, "alignment is 51.6 times the other"),
     ],

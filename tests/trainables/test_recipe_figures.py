@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optuna.trial import FixedTrial
 
+from spaces import valence_arousal
 from tests.trainables.points import RECIPES, material_of
 from trainables.corpora.corpus import Corpus
 from trainables.recipe import Request, recipe
@@ -90,3 +92,49 @@ def test_figures_of_the_word_recipe_by_hand(speech_folder: Path) -> None:
     confusion = next(row for row in found.rows if row["type"] == "confusion")
     test = corpus.targets()[corpus.indices("test")]
     assert confusion["counts"] == [[int((test == 0).sum()), 0], [0, int((test == 1).sum())]]
+
+
+def test_figures_of_the_music_recipe_by_hand(speech_folder: Path) -> None:
+    material = material_of("valence_arousal", speech_folder)
+    rules, corpus = recipe("valence_arousal"), material.corpus
+    rows = rules.judged_rows(material)
+    ratings = corpus.values()[rows]
+    found = rules.judge(material, ratings, ratings * np.array([1.0, -1.0], np.float32))
+    assert found.score_int8 == pytest.approx(1.0)
+    assert found.score_float < 1.0
+    assert found.test["mae_valence"] == found.test["mae_arousal"] == 0.0
+    assert found.validation["ccc_arousal"] == pytest.approx(1.0)
+    teachers = material.teacher["test"]
+    for name in ("", "_valence", "_arousal"):
+        if teachers[f"ccc{name}"] > 0:
+            assert found.test[f"retention{name}"] == pytest.approx(1 / teachers[f"ccc{name}"], rel=1e-4)
+        else:
+            assert f"retention{name}" not in found.test
+    (table,) = found.rows
+    assert table["columns"] == ["model", "split", "ccc", "ccc_valence", "ccc_arousal", "mae_valence", "mae_arousal"]
+    assert {row[0] for row in table["rows"]} == {"INT8", "float", "teacher", "log-mel statistics"}
+
+
+def test_only_a_student_that_is_held_against_them_gets_the_teachers_tokens_and_maps(speech_folder: Path) -> None:
+    material, rules = material_of("valence_arousal", speech_folder), recipe("valence_arousal")
+    assert material.teacher_layers is not None
+    assert material.teacher_maps is not None
+    assert {material.teacher_layers.key, material.teacher_maps.key} <= rules.arrays(material).keys()
+    start = valence_arousal.PUBLISHED[0]
+    for changes, held in (({}, True), ({"alignment_weight": 0.0}, True), (valence_arousal.LABELS_ALONE, False)):
+        candidate = valence_arousal.space(FixedTrial({**start, **changes}))
+        found = rules.training_set(material, candidate).teacher_layers
+        assert len(found) == (2 if held else 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"word": "up"}, "--word: valence_arousal has no word; leave it out"),
+        ({"teacher_layers": (1,)}, "--teacher-layers: valence_arousal aligns with its teacher's last layer"),
+        ({"streams": Path("home")}, "valence_arousal counts no false alarms; leave them out"),
+    ],
+)
+def test_the_music_recipe_refuses_what_it_does_not_know(asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        recipe("valence_arousal").prepare(Request(teacher="small_vit", **asked))

@@ -29,11 +29,11 @@ class Checkpoint:
     missing: frozenset[str]
 
 
-def open_checkpoint(name: str, source: str, class_name: str) -> Checkpoint:
+def open_checkpoint(name: str, source: str, class_name: str, hears: bool = True) -> Checkpoint:
     """The model of `transformers.<class_name>` in `source`; what cannot be read is a `ValueError` that calls it `name`.
 
     `source` is a name on the hub, a folder made by `save_pretrained`, or a state dict in a .safetensors or .pt file,
-    whose folder holds the configurations of model and feature extractor.
+    whose folder holds the configurations of model and feature extractor; the latter is None unless it `hears`.
     """
     import transformers
 
@@ -42,7 +42,7 @@ def open_checkpoint(name: str, source: str, class_name: str) -> Checkpoint:
     kept = str(path.parent) if plain else source
     try:
         config = transformers.AutoConfig.from_pretrained(kept)
-        extractor: Any = transformers.AutoFeatureExtractor.from_pretrained(kept)
+        extractor: Any = transformers.AutoFeatureExtractor.from_pretrained(kept) if hears else None
         model_class = getattr(transformers, class_name)
         model, loading = (
             _from_weights(path, model_class, config)
@@ -51,7 +51,7 @@ def open_checkpoint(name: str, source: str, class_name: str) -> Checkpoint:
         )
     except (OSError, ValueError, RuntimeError, KeyError, safetensors.SafetensorError) as error:
         raise ValueError(f"--teacher: {name} cannot be loaded: {str(error).splitlines()[0]}") from error
-    if extractor.sampling_rate != SAMPLE_RATE_HZ:
+    if hears and extractor.sampling_rate != SAMPLE_RATE_HZ:
         raise ValueError(f"--teacher: {name} hears {extractor.sampling_rate} Hz, and is to hear {SAMPLE_RATE_HZ}")
     return Checkpoint(model.eval(), extractor, frozenset(loading["missing_keys"]))
 

@@ -1,0 +1,85 @@
+"""Distilling values: labels and the teacher's distributions, its tokens, and where it looks."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.criterion import HARD_LOSS, Batch, Criterion, Losses
+from trainables.grids import TEACHER_GRID, pooled_attention, shares_of_cells
+from trainables.students.mobile_vit import Heard, MobileViT
+from trainables.value_losses import hard_value_losses, soft_value_loss
+
+if TYPE_CHECKING:
+    from spaces.candidate import Candidate
+    from trainables.training_set import TrainingSet
+
+
+@final
+class ValueDistillation(Criterion):
+    """Labels and the teacher's distributions, its tokens through projectors, and where it looks."""
+
+    shares: Tensor
+
+    def __init__(self, network: nn.Module, data: TrainingSet, candidate: Candidate, seed: int) -> None:
+        """The training set's layers are the teacher's tokens, then its maps, both on the `TEACHER_GRID`.
+
+        They are [clips, cells, width] and [clips, cells, cells]; a `ValueError` where the candidate asks for them and
+        there are none.
+        """
+        super().__init__()
+        assert isinstance(network, MobileViT)
+        self.distillation = candidate.distillation
+        self.hears_layers = bool(self.distillation.alignment_weight or self.distillation.attention_weight)
+        if self.hears_layers and not data.teacher_layers:
+            raise ValueError("alignment_weight, attention_weight: the teacher shows no layers; use 0")
+        self.layers = len(data.teacher_layers) // 2 if self.hears_layers else 0
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            widths = [layer.shape[2] for layer in data.teacher_layers[: self.layers]]
+            self.projectors = nn.ModuleList(nn.Linear(network.position.shape[2], width) for width in widths)
+        self.places = [-(-(place + 1) * len(network.blocks) // self.layers) - 1 for place in range(self.layers)]
+        shares = shares_of_cells(network.grid, TEACHER_GRID) if self.layers else torch.empty(0)
+        self.register_buffer("shares", shares, persistent=False)
+
+    def forward(self, network: nn.Module, batch: Batch) -> Losses:
+        """response_weight * (alpha * hard + (1 - alpha) * soft) + alignment_weight * ... + attention_weight * ..."""
+        assert isinstance(network, MobileViT)
+        weights, heard = self.distillation, network.heard(batch.features)
+        assert heard.logits is not None
+        logits = heard.logits.float()
+        each = hard_value_losses(logits, batch.target)
+        parts = {HARD_LOSS: each.mean(), "soft_loss": soft_value_loss(logits, batch.teacher, weights.temperature)}
+        response = weights.alpha * parts[HARD_LOSS] + (1 - weights.alpha) * parts["soft_loss"]
+        total = weights.response_weight * response
+        if weights.alignment_weight:
+            parts["alignment_loss"] = self._alignment(heard, batch)
+            total = total + weights.alignment_weight * parts["alignment_loss"]
+        if weights.attention_weight:
+            parts["attention_loss"] = self._attention(heard, batch)
+            total = total + weights.attention_weight * parts["attention_loss"]
+        return Losses(total, parts, each)
+
+    def _alignment(self, heard: Heard, batch: Batch) -> Tensor:
+        """Mean squared distance to the layer-normalised tokens: 1 by chance."""
+        distances = []
+        for projector, place, tokens in zip(self.projectors, self.places, batch.layers[: self.layers], strict=True):
+            wanted = functional.layer_norm(self.shares @ tokens.float(), tokens.shape[-1:])
+            distances.append(functional.mse_loss(projector(heard.tokens[place]).float(), wanted))
+        return torch.stack(distances).mean()
+
+    def _attention(self, heard: Heard, batch: Batch) -> Tensor:
+        """KL(teacher || student) of where each cell looks, mean over cells (MiniLM, arXiv 2002.10957).
+
+        The squared difference of two such maps is nearly nothing: each share is one over the cells or so.
+        """
+        distances = []
+        for place, maps in zip(self.places, batch.layers[self.layers :], strict=True):
+            wanted = pooled_attention(maps.float(), self.shares)
+            ours = heard.maps[place].float().clamp_min(1e-9).log()
+            distances.append(functional.kl_div(ours, wanted, reduction="sum") / math.prod(wanted.shape[:2]))
+        return torch.stack(distances).mean()
