@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.linear_model import RidgeCV
@@ -22,87 +22,95 @@ if TYPE_CHECKING:
 
 BANDS = 8
 RESAMPLINGS = 1_000
-Rated = tuple["NDArray[np.float32]", "NDArray[np.float32]"]
+
+
+class _Clips(NamedTuple):
+    """Mean and spread of each mel over the frames [clips, mels], and values [clips, n]."""
+
+    mean: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    values: NDArray[np.float32]
+
+    def of(self, rows: NDArray[np.int64]) -> _Clips:
+        return _Clips(*(part[rows] for part in self))
+
+    def beside(self, other: _Clips) -> _Clips:
+        return _Clips(*(np.concatenate(parts) for parts in zip(self, other, strict=True)))
 
 
 def quality_rows(corpus: Corpus, front_end: FrontEnd, made: SyntheticClips) -> list[Mapping[str, Any]]:
     """Two tables: what a regression learns from real and synthetic clips, and their log-mels by band.
 
-    The regression is a ridge on mean and spread of each band. Where it learns as much from synthetic clips as from real
+    The regression is a ridge on mean and spread of each mel. Where it learns as much from synthetic clips as from real
     ones they carry the values; where real clips teach it to read the synthetic ones, they carry them audibly.
     """
-    return [regression_table(corpus, front_end, made), spectrum_table(corpus, front_end, made)]
+    real = _clips(corpus_features(corpus, front_end), corpus.values())
+    synthetic = _clips(made.features, made.values)
+    return [_regressions(corpus, real, synthetic), _spectra(real.of(corpus.indices("train")), synthetic)]
 
 
-def regression_table(corpus: Corpus, front_end: FrontEnd, made: SyntheticClips) -> Mapping[str, Any]:
-    """CCC of each value by what was learnt from, on real validation clips (with 95 % intervals) and synthetic ones."""
-    features, values = corpus_features(corpus, front_end), corpus.values()
-    train, validation = corpus.indices("train"), corpus.indices("validation")
-    real = features[train], values[train]
-    both = np.concatenate([real[0], made.features]), np.concatenate([real[1], made.values])
-    tables = {"real": real, "synthetic": (made.features, made.values), "both": both}
-    groups = [corpus.clips[row].group or corpus.clips[row].audio_hash for row in validation.tolist()]
+def _clips(features: NDArray[np.float32], values: NDArray[np.float32]) -> _Clips:
+    return _Clips(features.mean(axis=1), features.std(axis=1), values)
+
+
+def _regressions(corpus: Corpus, real: _Clips, synthetic: _Clips) -> Mapping[str, Any]:
+    rows = corpus.indices("validation")
+    train, validation = real.of(corpus.indices("train")), real.of(rows)
+    groups = [corpus.clips[row].group or corpus.clips[row].audio_hash for row in rows.tolist()]
+    members = {"real": train, "synthetic": synthetic, "both": train.beside(synthetic)}
     lines = []
-    for name, (heard, rated) in tables.items():
-        said = _regression(heard, rated, np.concatenate([features[validation], made.features]))
-        on_real, on_made = said[: len(validation)], said[len(validation) :]
-        line: list[str | float] = [name, len(heard)]
-        for at in range(values.shape[1]):
-            line += _with_interval(values[validation][:, at], on_real[:, at], groups)
-        lines.append(
-            [*line, *(round(concordance(made.values[:, at], on_made[:, at]), 3) for at in range(len(said[0])))]
-        )
-    figures = [f"{name} {part}" for name in corpus.labels for part in ("CCC", "low", "high")]
+    for name, learnt in members.items():
+        model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
+        model.fit(_both(learnt), learnt.values)
+        said, read = (model.predict(_both(clips)) for clips in (validation, synthetic))
+        line: list[str | float] = [name, len(learnt.values)]
+        for at in range(len(corpus.labels)):
+            line += _with_interval(validation.values[:, at], said[:, at], groups)
+            line.append(round(concordance(synthetic.values[:, at], read[:, at]), 3))
+        lines.append(line)
+    figures = ("CCC", "low", "high", "CCC on synthetic")
     return {
         "type": "table",
-        "title": "A ridge regression on log-mel statistics: CCC on real validation clips, then on synthetic ones",
-        "columns": ["learnt from", "clips", *figures, *(f"{name} on synthetic" for name in corpus.labels)],
+        "title": "A ridge regression on log-mel statistics: CCC on real validation clips (95 %), and on synthetic",
+        "columns": ["learnt from", "clips", *(f"{name} {figure}" for name in corpus.labels for figure in figures)],
         "rows": lines,
     }
 
 
-def spectrum_table(corpus: Corpus, front_end: FrontEnd, made: SyntheticClips) -> Mapping[str, Any]:
-    """Mean log-mel of each band, its spread within clips and from clip to clip, in the front end's unit."""
-    real = np.asarray(corpus_features(corpus, front_end)[corpus.indices("train")])
-    bands = np.array_split(np.arange(front_end.mels), min(BANDS, front_end.mels))
-    columns = [
-        f"{what}, {kind}" for what in ("mean", "within clips", "between clips") for kind in ("real", "synthetic")
-    ]
+def _both(clips: _Clips) -> NDArray[np.float32]:
+    return np.concatenate([clips.mean, clips.spread], axis=1)
+
+
+def _spectra(real: _Clips, synthetic: _Clips) -> Mapping[str, Any]:
+    """Mean of each band, spread over time, spread from clip to clip, in the front end's unit."""
+    bands = np.array_split(np.arange(real.mean.shape[1]), min(BANDS, real.mean.shape[1]))
     return {
         "type": "table",
         "title": "Log-mels of real training clips and of synthetic ones, by band",
-        "columns": ["mels", *columns],
+        "columns": ["mels", *(f"{what}, {kind}" for what in _FIGURES for kind in ("real", "synthetic"))],
         "rows": [
             [
                 f"{band[0]}-{band[-1]}",
-                *(round(float(figure(clips[:, :, band])), 3) for figure in _FIGURES for clips in (real, made.features)),
+                *(round(figure(clips, band), 3) for figure in _FIGURES.values() for clips in (real, synthetic)),
             ]
             for band in bands
         ],
     }
 
 
-def _within(clips: NDArray[np.float32]) -> np.floating[Any]:
-    return clips.std(axis=1).mean()
+def _mean(clips: _Clips, band: NDArray[np.int64]) -> float:
+    return float(clips.mean[:, band].mean())
 
 
-def _between(clips: NDArray[np.float32]) -> np.floating[Any]:
-    return clips.mean(axis=1).std(axis=0).mean()
+def _over_time(clips: _Clips, band: NDArray[np.int64]) -> float:
+    return float(clips.spread[:, band].mean())
 
 
-_FIGURES = (np.mean, _within, _between)
+def _between_clips(clips: _Clips, band: NDArray[np.int64]) -> float:
+    return float(clips.mean[:, band].std(axis=0).mean())
 
 
-def _regression(
-    heard: NDArray[np.float32], values: NDArray[np.float32], asked: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
-    said: NDArray[np.float64] = model.fit(_statistics(heard), values).predict(_statistics(asked))
-    return said
-
-
-def _statistics(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.concatenate([features.mean(axis=1), features.std(axis=1)], axis=1)
+_FIGURES = {"mean": _mean, "over time": _over_time, "between clips": _between_clips}
 
 
 def _with_interval(rated: NDArray[np.float32], said: NDArray[np.float64], groups: list[str]) -> list[float]:

@@ -230,7 +230,9 @@ def test_synthetic_clips_bring_their_labels_and_no_teacher() -> None:
     learner.epoch(0, 1)
     assert isinstance(learner.criterion, Numbers)
     batches = learner.criterion.seen
-    features, target, teacher = (torch.cat([batch[part] for batch in batches]) for part in range(3))
+    features, target, teacher = (
+        torch.cat([getattr(batch, part) for batch in batches]) for part in ("features", "target", "teacher")
+    )
     taught = torch.cat([batch.taught for batch in batches if batch.taught is not None])
     assert (~taught).sum() == 20
     assert len(taught) == 80
@@ -240,7 +242,7 @@ def test_synthetic_clips_bring_their_labels_and_no_teacher() -> None:
     assert not teacher[~taught].any()
     assert teacher[taught].any(dim=1).all()
     for place in range(2):
-        layer = torch.cat([batch.layers[place] for batch in batches])
+        layer = torch.cat([list(batch.layers)[place] for batch in batches])
         assert not layer[~taught].any()
         assert layer[taught].any(dim=(1, 2)).all()
 
