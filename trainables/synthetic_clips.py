@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from trainables.cache import Mapped
     from trainables.corpora.corpus import Corpus
 
+# Counts every change that alters a clip, so that older entries in the cache are not taken for new ones.
 VERSION = 1
-# Clips of the training split that the GAN hears, drawn where there are more: minutes on a CPU, not hours.
+# Clips of the training split that the GAN hears, drawn where there are more: a quarter of an hour on one core.
 MOST_CLIPS = 2_000
 CHUNK_CLIPS = 100
 # Percentiles of the training features that tanh's -1 and 1 stand for: a rare peak must not flatten all the rest.
