@@ -147,8 +147,3 @@ def test_a_student_trains_on_them(material: Material) -> None:
     )
     assert len(progress.history) == 2
     assert all(np.isfinite(row["loss"]) for row in progress.history)
-
-
-def test_choices_of_the_space() -> None:
-    assert candidate().synthetic == SyntheticMix()
-    assert candidate(**valence_arousal.SYNTHETIC).synthetic == SyntheticMix(3200, 0.7)
