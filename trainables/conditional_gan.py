@@ -28,8 +28,7 @@ class GanSettings:
     """The source's: Adam, labels of .9 and .1, and noise on what the discriminator sees that falls to nothing.
 
     With `mismatched`, which the source has not, the discriminator is also shown real clips under others' conditions, as
-    no match (Reed et al., arXiv 1605.05396). Without it the clips hardly carry their conditions: what ridge regressions
-    trained on real clips read from them has a CCC of .08 and .17, with it one of .60 and .70 (synthesised music).
+    no match (Reed et al., arXiv 1605.05396): one that never sees a wrong pair need not look at the conditions.
     """
 
     epochs: int = 15
