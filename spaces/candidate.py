@@ -122,6 +122,14 @@ class Pruning:
 
 
 @dataclass(frozen=True)
+class SyntheticMix:
+    """Clips that a conditional GAN makes for training: how many there are, and the share of an epoch that they are."""
+
+    clips: int = 0
+    share: float = 0.0
+
+
+@dataclass(frozen=True)
 class Candidate:
     """One point of a recipe's space, as the trainable reads it; without a data mix, all clips in every epoch."""
 
@@ -135,6 +143,7 @@ class Candidate:
     augmentation: Augmentation = Augmentation()
     quantization: Quantization = Quantization()
     pruning: Pruning = Pruning()
+    synthetic: SyntheticMix = SyntheticMix()
 
     @property
     def architecture(self) -> str:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, cast
 from spaces import knobs
 from spaces.ablation import Setting
 from spaces.budget import Budget
-from spaces.candidate import Augmentation, Candidate, Distillation, Objective, Scalar, Schedule, Student
+from spaces.candidate import (
+    Augmentation,
+    Candidate,
+    Distillation,
+    Objective,
+    Scalar,
+    Schedule,
+    Student,
+    SyntheticMix,
+)
 from spaces.front_end import FrontEnd
 
 if TYPE_CHECKING:
@@ -52,13 +61,15 @@ _STUDENT: dict[str, Scalar] = {
     "mels": 64,
     "hop_ms": 32,
 }
-_TRAINED: dict[str, Scalar] = {"schedule": "cosine", "peak_lr": 1e-3, "mask_share": 0.1}
+_TRAINED: dict[str, Scalar] = {"schedule": "cosine", "peak_lr": 1e-3, "mask_share": 0.1, "synthetic_clips": 0}
 # Its weights of response, features and attention, as designed and as executed; it weighs the hard label by the first.
 _WEIGHTS = (
     {"temperature": 4.0, "response": 0.5, "alignment": 0.3, "attention": 0.2},
     {"temperature": 6.0, "response": 0.3, "alignment": 0.4, "attention": 0.3},
 )
 LABELS_ALONE: dict[str, Scalar] = {"alpha": 1.0, "temperature": 1.0, "alignment_weight": 0.0, "attention_weight": 0.0}
+# As many as the source makes, for 1,442 songs or so.
+SYNTHETIC: dict[str, Scalar] = {"synthetic_clips": 3200, "synthetic_share": 0.7}
 
 
 def _published(weights: Mapping[str, float]) -> dict[str, Scalar]:
@@ -80,6 +91,7 @@ ABLATION = (
     Setting("response", {**PUBLISHED[0], "alignment_weight": 0.0, "attention_weight": 0.0}, against=_ALONE),
     Setting("response, features", {**PUBLISHED[0], "attention_weight": 0.0}, against=_ALONE),
     Setting("response, features, attention", PUBLISHED[0], against=_ALONE),
+    Setting("all, and synthetic clips", {**PUBLISHED[0], **SYNTHETIC}, against="response, features, attention"),
 )
 
 
@@ -91,6 +103,7 @@ def space(trial: BaseTrial) -> Candidate:
         distillation=_distillation(trial),
         schedule=_schedule(trial),
         augmentation=Augmentation(mask_share=knobs.mask_share(trial)),
+        synthetic=_synthetic(trial),
     )
 
 
@@ -135,3 +148,8 @@ def _distillation(trial: BaseTrial) -> Distillation:
 
 def _schedule(trial: BaseTrial) -> Schedule:
     return replace(knobs.schedule(trial), batch=BATCH, weight_decay=WEIGHT_DECAY)
+
+
+def _synthetic(trial: BaseTrial) -> SyntheticMix:
+    clips = trial.suggest_categorical("synthetic_clips", (0, 800, 3200))
+    return SyntheticMix(clips, trial.suggest_float("synthetic_share", 0.1, 0.7, step=0.1)) if clips else SyntheticMix()

@@ -23,13 +23,16 @@ HARD_LOSS = "hard_loss"
 class Batch(NamedTuple):
     """Clips of one step, on the device: features [batch, 1, frames, mels] and what belongs to each.
 
-    `layers` are states [batch, steps, width] of the teacher's layers, where the criterion hears them.
+    `layers` are states [batch, steps, width] of the teacher's layers, where the criterion hears them. `taught` [batch]
+    is false for synthetic clips, of which no teacher has said anything: what stands there for it is 0 and must not be
+    learnt. None where there are none.
     """
 
     features: Tensor
     target: Tensor
     teacher: Tensor
     layers: list[Tensor]
+    taught: Tensor | None = None
 
 
 class Losses(NamedTuple):
@@ -65,6 +68,7 @@ class Classification(Criterion):
     def __init__(self, network: nn.Module, data: TrainingSet, candidate: Candidate, seed: int) -> None:
         """A `ValueError` where the candidate is aligned and the teacher shows no layers."""
         super().__init__()
+        assert data.synthetic is None, "no recipe of classes has synthetic clips"
         self.candidate = candidate
         classes = None if data.class_of_output is None else torch.from_numpy(data.class_of_output)
         self.register_buffer("class_of_output", classes, persistent=False)

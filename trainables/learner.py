@@ -44,7 +44,7 @@ class Learner:
         self.criterion = data.criterion(network, data, candidate, seed).to(self.device)
         weights = [*network.parameters(), *self.criterion.parameters()]
         self.optimizer = torch.optim.AdamW(weights, lr=schedule.peak_lr, weight_decay=schedule.weight_decay, fused=True)
-        self.dealer = Dealer(np.full(len(data.target), np.nan, np.float32))
+        self.dealer = Dealer(np.full(data.count, np.nan, np.float32))
 
     @property
     def judged(self) -> nn.Module:
@@ -100,14 +100,39 @@ class Learner:
         return list(zip(np.array_split(rows, steps), np.array_split(views, steps), strict=True))
 
     def _batch(self, rows: NDArray[np.int64], views: NDArray[np.int64]) -> Batch:
+        real = rows < self.data.clips
+        batch = self._real(rows[real], views[real])
+        if not real.all():
+            batch = self._joined(batch, rows, real)
+        layers = [layer.to(self.device) for layer in batch.layers]
+        features = self._masked(batch.features.to(self.device))
+        taught = None if batch.taught is None else batch.taught.to(self.device)
+        return Batch(features, batch.target.to(self.device), batch.teacher.to(self.device), layers, taught)
+
+    def _joined(self, batch: Batch, rows: NDArray[np.int64], real: NDArray[np.bool_]) -> Batch:
+        """A batch of real clips with the synthetic ones at their places, and zeros where the teacher would speak."""
+        made, taught = self.data.synthetic, torch.from_numpy(real)
+        assert made is not None
+        rows = rows[~real] - self.data.clips
+
+        def placed(tensor: Tensor) -> Tensor:
+            whole = tensor.new_zeros((len(taught), *tensor.shape[1:]))
+            whole[taught] = tensor
+            return whole
+
+        features, target, teacher, *layers = (placed(x) for x in (*batch[:3], *batch.layers))
+        features[~taught] = torch.from_numpy(made.features[rows]).unsqueeze(1)
+        target[~taught] = torch.from_numpy(made.target[rows])
+        return Batch(features, target, teacher, layers, taught)
+
+    def _real(self, rows: NDArray[np.int64], views: NDArray[np.int64]) -> Batch:
         every = self.data.all_views
         features, teacher = (_gathered([getattr(view, name) for view in every], rows, views) for name in _PER_VIEW)
         layers = [
-            _gathered([view.teacher_layers[place] for view in every], rows, views).to(self.device)
+            _gathered([view.teacher_layers[place] for view in every], rows, views)
             for place in range(len(self.data.teacher_layers) if self.criterion.hears_layers else 0)
         ]
-        target = torch.from_numpy(self.data.target[rows]).to(self.device)
-        return Batch(self._masked(features.unsqueeze(1).to(self.device)), target, teacher.to(self.device), layers)
+        return Batch(features.unsqueeze(1), torch.from_numpy(self.data.target[rows]), teacher, layers)
 
     def _masked(self, features: Tensor) -> Tensor:
         share = self.candidate.augmentation.mask_share

@@ -170,6 +170,10 @@ class Recipe(ABC):
         """The teacher as the chip would run it, for its footprint beside the student's; None where it is not known."""
         return None
 
+    def training_rows(self, material: Material, candidate: Candidate) -> list[Mapping[str, Any]]:
+        """Typed rows of evaluation.json on what the candidate's student is trained on beside the corpus's clips."""
+        return []
+
     @abstractmethod
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:
         """The objective of a student's outputs [rows, classes] on clips `rows` of one split; higher is better."""

@@ -51,18 +51,22 @@ class ValueDistillation(Criterion):
         assert isinstance(network, MobileViT)
         weights, heard = self.distillation, network.heard(batch.features)
         assert heard.logits is not None
-        logits = heard.logits.float()
-        each = hard_value_losses(logits, batch.target)
-        parts = {HARD_LOSS: each.mean(), "soft_loss": soft_value_loss(logits, batch.teacher, weights.temperature)}
+        each = hard_value_losses(heard.logits.float(), batch.target)
+        taught, batch, share = of_taught(heard, batch)
+        parts = {HARD_LOSS: each.mean(), "soft_loss": share * self._soft(taught, batch)}
         response = weights.alpha * parts[HARD_LOSS] + (1 - weights.alpha) * parts["soft_loss"]
         total = weights.response_weight * response
         if weights.alignment_weight:
-            parts["alignment_loss"] = self._alignment(heard, batch)
+            parts["alignment_loss"] = share * self._alignment(taught, batch)
             total = total + weights.alignment_weight * parts["alignment_loss"]
         if weights.attention_weight:
-            parts["attention_loss"] = self._attention(heard, batch)
+            parts["attention_loss"] = share * self._attention(taught, batch)
             total = total + weights.attention_weight * parts["attention_loss"]
         return Losses(total, parts, each)
+
+    def _soft(self, heard: Heard, batch: Batch) -> Tensor:
+        assert heard.logits is not None
+        return soft_value_loss(heard.logits.float(), batch.teacher, self.distillation.temperature)
 
     def _alignment(self, heard: Heard, batch: Batch) -> Tensor:
         """Mean squared distance to the layer-normalised tokens: 1 by chance."""
@@ -83,3 +87,18 @@ class ValueDistillation(Criterion):
             ours = heard.maps[place].float().clamp_min(1e-9).log()
             distances.append(functional.kl_div(ours, wanted, reduction="sum") / math.prod(wanted.shape[:2]))
         return torch.stack(distances).mean()
+
+
+def of_taught(heard: Heard, batch: Batch) -> tuple[Heard, Batch, float]:
+    """What the student makes of the clips that the teacher has heard, these clips, and their share of the batch.
+
+    Of a synthetic clip only the label counts. In a batch of such clips alone one of them stands in, at a share of 0.
+    """
+    if batch.taught is None:
+        return heard, batch, 1.0
+    rows = torch.nonzero(batch.taught).squeeze(1)
+    share, rows = len(rows) / len(batch.taught), rows if len(rows) else rows.new_zeros(1)
+    assert heard.logits is not None
+    ours = Heard(heard.values[rows], heard.logits[rows], [x[rows] for x in heard.tokens], [x[rows] for x in heard.maps])
+    theirs = (batch.features[rows], batch.target[rows], batch.teacher[rows], [layer[rows] for layer in batch.layers])
+    return ours, Batch(*theirs), share

@@ -89,6 +89,7 @@ def taught_student(
         judgement = rules.with_streams(
             material, candidate.front_end, judgement, _on_streams(model, material, candidate, data)
         )
+    judgement = replace(judgement, rows=[*judgement.rows, *rules.training_rows(material, candidate)])
     taught = Taught(network, progress, model, judgement, data, streaming)
     if ranges is None:
         return taught

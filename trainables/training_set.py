@@ -27,6 +27,23 @@ class View:
 
 @final
 @dataclass(frozen=True)
+class Synthetic:
+    """Clips that were made for training: features [made, frames, mels] and targets as those of real clips.
+
+    They are `share` of every epoch. No teacher has heard them.
+    """
+
+    features: NDArray[np.float32]
+    target: NDArray[Any]
+    share: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise ValueError(f"synthetic clips: share={self.share:g} of an epoch must lie between 0 and 1")
+
+
+@final
+@dataclass(frozen=True)
 class TrainingSet:
     """Clips that a student learns from.
 
@@ -35,6 +52,7 @@ class TrainingSet:
     teacher may be others, such as `criterion` reads.
     `class_of_output` int64 [outputs] where the student has more outputs than there are classes. `teacher_layers` are
     states [clips, steps, width] of the teacher's layers, shallow first, for a student that is aligned with them.
+    Row `clips` and those after it are the `synthetic` clips: an epoch holds them, and nothing else does.
     """
 
     features: NDArray[np.float32]
@@ -45,6 +63,17 @@ class TrainingSet:
     teacher_layers: tuple[NDArray[np.float16], ...] = ()
     views: tuple[View, ...] = ()
     criterion: MakesCriterion = Classification
+    synthetic: Synthetic | None = None
+
+    @property
+    def clips(self) -> int:
+        """Real clips, of all splits."""
+        return len(self.target)
+
+    @property
+    def count(self) -> int:
+        """Rows that an epoch may hold: real clips, then synthetic ones."""
+        return self.clips + (len(self.synthetic.target) if self.synthetic else 0)
 
     @property
     def most_neg_per_pos(self) -> float:
@@ -73,26 +102,46 @@ class Dealer:
     def epoch_rows(self, data: TrainingSet, mix: DataMix | None, seed: int, epoch: int) -> NDArray[np.int64]:
         """Shuffled rows of one epoch: all, or with a mix every positive and `neg_per_pos` times as many negatives.
 
+        Synthetic clips join them, dealt like negatives.
         A share of the negatives, `mix.hard_negatives`, are those that were hardest for the student when it last saw
         them; the others are dealt from one shuffled deck after another, so that all are seen before any is dealt again.
         Depends on the seed, the epoch and the two fields alone: a resumed run draws what the unbroken one would have.
         """
         rows = np.random.default_rng([seed, 2, epoch])
         if mix is None:
-            return rows.permutation(data.rows)
+            return rows.permutation(np.concatenate([data.rows, synthetic_rows(data, len(data.rows), seed, epoch)]))
         positives = data.rows[data.target[data.rows] > 0]
         negatives = data.rows[data.target[data.rows] == 0]
         wanted = min(len(negatives), max(1, round(mix.neg_per_pos * len(positives))))
         hard = self._hardest(negatives, round(mix.hard_negatives * wanted))
-        return rows.permutation(np.concatenate([positives, hard, self._deal(negatives, wanted - len(hard), seed)]))
+        dealt = self._deal(negatives, wanted - len(hard), seed)
+        made = synthetic_rows(data, len(positives) + wanted, seed, epoch)
+        return rows.permutation(np.concatenate([positives, hard, dealt, made]))
 
     def _hardest(self, negatives: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         seen = negatives[~np.isnan(self.hardness[negatives])]
         return seen[np.argsort(-self.hardness[seen], kind="stable")[:count]]
 
     def _deal(self, negatives: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
-        decks = range(self.dealt // len(negatives), (self.dealt + count - 1) // len(negatives) + 1)
-        cards = [np.random.default_rng([seed, 1, deck]).permutation(negatives) for deck in decks]
-        start = self.dealt - decks[0] * len(negatives) if decks else 0
+        dealt = _dealt(negatives, self.dealt, count, (seed, 1))
         self.dealt += count
-        return np.concatenate([negatives[:0], *cards])[start : start + count]
+        return dealt
+
+
+def synthetic_rows(data: TrainingSet, real: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The synthetic rows that join the `real` clips of an epoch; all come before any comes again.
+
+    Every epoch takes as many, so that the epoch alone says where in the decks it stands.
+    """
+    if data.synthetic is None:
+        return data.rows[:0]
+    count = max(1, round(real * data.synthetic.share / (1 - data.synthetic.share)))
+    return _dealt(np.arange(data.clips, data.count), epoch * count, count, (seed, 4))
+
+
+def _dealt(cards: NDArray[np.int64], start: int, count: int, seed: tuple[int, int]) -> NDArray[np.int64]:
+    """Cards `start` to `start + count` of one shuffled deck after another."""
+    decks = range(start // len(cards), (start + count - 1) // len(cards) + 1)
+    shuffled = [np.random.default_rng([*seed, deck]).permutation(cards) for deck in decks]
+    start -= decks[0] * len(cards) if decks else 0
+    return np.concatenate([cards[:0], *shuffled])[start : start + count]

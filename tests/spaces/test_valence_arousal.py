@@ -6,6 +6,7 @@ import pytest
 from optuna.trial import FixedTrial
 
 from spaces import valence_arousal
+from spaces.candidate import SyntheticMix
 from spaces.twin import labels_alone
 
 
@@ -22,9 +23,21 @@ def test_frames_lie_within_the_clip() -> None:
 
 
 def test_the_ablation_adds_one_part_after_another() -> None:
-    found = [valence_arousal.space(FixedTrial(dict(row.params))).distillation for row in valence_arousal.ABLATION]
-    parts = [(d.alpha < 1, d.alignment_weight > 0, d.attention_weight > 0) for d in found]
-    assert parts == [(False, False, False), (True, False, False), (True, True, False), (True, True, True)]
+    found = [valence_arousal.space(FixedTrial(dict(row.params))) for row in valence_arousal.ABLATION]
+    parts = [
+        (d.alpha < 1, d.alignment_weight > 0, d.attention_weight > 0, s.clips > 0)
+        for d, s in ((candidate.distillation, candidate.synthetic) for candidate in found)
+    ]
+    assert parts == [tuple(part < count for part in range(4)) for count in range(5)]
+
+
+def test_synthetic_clips_have_a_share_only_where_there_are_some() -> None:
+    without, among = (
+        valence_arousal.space(FixedTrial({**valence_arousal.PUBLISHED[0], **more}))
+        for more in ({}, valence_arousal.SYNTHETIC)
+    )
+    assert without.synthetic == SyntheticMix(0, 0.0)
+    assert among.synthetic == SyntheticMix(3200, 0.7)
 
 
 @pytest.mark.parametrize("point", valence_arousal.START_POINTS)

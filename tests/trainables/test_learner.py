@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import pytest
@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from spaces.candidate import Augmentation, Candidate, DataMix, Distillation, HardLabel, Schedule, Student
 from spaces.front_end import FrontEnd
+from trainables.criterion import HARD_LOSS, Batch, Criterion, Losses
 from trainables.distil import Progress, logits_of, teach
 from trainables.learner import Learner
-from trainables.training_set import TrainingSet, View
+from trainables.training_set import Synthetic, TrainingSet, View
 
 PLAIN = Candidate(FrontEnd(), Student("", {}), Distillation(2.0, 0.5), Schedule("cosine", 1e-2, 32), DataMix(2.0))
 EVERYTHING = replace(
@@ -195,3 +196,73 @@ def test_alignment_without_layers_is_refused() -> None:
     bare = TrainingSet(data.features, data.target, data.teacher, data.rows)
     with pytest.raises(ValueError, match="alignment_weight: the teacher gives no layers to align with; use 0"):
         Learner(network(), bare, EVERYTHING, seed=0)
+
+
+@final
+class Numbers(Criterion):
+    """Squared distance to the target, and to what the teacher says where it has said something."""
+
+    hears_layers = True
+    seen: list[Batch]
+
+    def __init__(self, *_: object) -> None:
+        super().__init__()
+        self.seen = []
+
+    def forward(self, network: nn.Module, batch: Batch) -> Losses:
+        self.seen.append(batch)
+        outputs = network(batch.features)
+        each = (outputs[:, 0] - batch.target.float()).square()
+        assert batch.taught is not None
+        soft = (outputs - batch.teacher).square()[batch.taught].sum() / len(each)
+        return Losses(each.mean() + soft, {HARD_LOSS: each.mean(), "soft_loss": soft}, each)
+
+
+def synthetic_set() -> TrainingSet:
+    """Synthetic clips are of 9s, with targets of 5."""
+    made = Synthetic(np.full((40, 6, 8), 9.0, np.float32), np.full(40, 5, np.int64), 0.25)
+    return replace(training_set(), rows=np.arange(60), synthetic=made, criterion=Numbers)
+
+
+def test_synthetic_clips_bring_their_labels_and_no_teacher() -> None:
+    data = synthetic_set()
+    learner = Learner(network(), data, replace(PLAIN, data_mix=None, augmentation=Augmentation(0.5)), seed=0)
+    learner.epoch(0, 1)
+    assert isinstance(learner.criterion, Numbers)
+    batches = learner.criterion.seen
+    features, target, teacher = (
+        torch.cat([getattr(batch, part) for batch in batches]) for part in ("features", "target", "teacher")
+    )
+    taught = torch.cat([batch.taught for batch in batches if batch.taught is not None])
+    assert (~taught).sum() == 20
+    assert len(taught) == 80
+    assert torch.equal(taught, ~(features == 9).all(dim=(1, 2, 3)))
+    assert (target[~taught] == 5).all()
+    assert (target[taught] < 2).all()
+    assert not teacher[~taught].any()
+    assert teacher[taught].any(dim=1).all()
+    for place in range(2):
+        layer = torch.cat([list(batch.layers)[place] for batch in batches])
+        assert not layer[~taught].any()
+        assert layer[taught].any(dim=(1, 2)).all()
+
+
+def test_a_resumed_run_with_synthetic_clips_is_bit_for_bit_the_unbroken_one(tmp_path: Path) -> None:
+    data, candidate = synthetic_set(), replace(PLAIN, data_mix=None)
+
+    class EndError(Exception):
+        pass
+
+    def stop(progress: Progress) -> None:
+        if progress.epoch == 2:
+            raise EndError
+
+    student, checkpoint = network(), tmp_path / "checkpoint.pt"
+    with pytest.raises(EndError):
+        teach(student, data, candidate, epochs=4, seed=0, validate=accuracy(data), checkpoint=checkpoint, on_epoch=stop)
+    resumed, unbroken = network(), network()
+    for student, path in ((resumed, checkpoint), (unbroken, None)):
+        validate = accuracy(data)
+        teach(student, data, candidate, epochs=4, seed=0, validate=validate, checkpoint=path)
+    for name, value in unbroken.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name

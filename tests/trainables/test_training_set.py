@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spaces.candidate import DataMix
-from trainables.training_set import Dealer, TrainingSet, View
+from trainables.training_set import Dealer, Synthetic, TrainingSet, View
 
 CLIPS, POSITIVES = 120, 24
 
@@ -81,3 +84,44 @@ def test_the_first_view_is_of_the_clips_themselves() -> None:
     assert first.features is data.features
     assert first.teacher is data.teacher
     assert second is noisy
+
+
+def with_synthetic(made: int, share: float) -> TrainingSet:
+    """Of 120 clips, 90 are for training."""
+    synthetic = Synthetic(np.ones((made, 6, 4), np.float32), np.ones(made, np.int64), share)
+    return replace(training_set(), rows=np.arange(0, 90), synthetic=synthetic)
+
+
+@given(made=st.integers(1, 300), share=st.floats(0.05, 0.9), seed=st.integers(0, 99), epoch=st.integers(0, 30))
+def test_synthetic_clips_are_their_share_of_an_epoch(made: int, share: float, seed: int, epoch: int) -> None:
+    data = with_synthetic(made, share)
+    rows = dealer().epoch_rows(data, None, seed, epoch)
+    real = rows[rows < CLIPS]
+    # Every training clip once; nothing of validation or test.
+    assert sorted(real) == list(range(90))
+    assert rows.max() < data.count == CLIPS + made
+    assert abs((rows >= CLIPS).mean() - share) < 0.02
+    assert np.array_equal(rows, dealer().epoch_rows(data, None, seed, epoch))
+
+
+@given(made=st.integers(1, 200), share=st.floats(0.05, 0.8), seed=st.integers(0, 99))
+@settings(max_examples=30)
+def test_no_synthetic_clip_comes_twice_before_all_came_once(made: int, share: float, seed: int) -> None:
+    data, counts = with_synthetic(made, share), np.zeros(made, int)
+    for epoch in range(8):
+        rows = dealer().epoch_rows(data, None, seed, epoch)
+        counts += np.bincount(rows[rows >= CLIPS] - CLIPS, minlength=made)
+        assert counts.max() - counts.min() <= 1 + ((rows >= CLIPS).sum() > made)
+
+
+def test_synthetic_clips_join_a_mix() -> None:
+    data = with_synthetic(500, 0.5)
+    rows = Dealer(np.full(data.count, np.nan, np.float32)).epoch_rows(data, DataMix(1.0), 0, 0)
+    assert sorted(rows[rows < POSITIVES]) == list(range(POSITIVES))
+    assert (rows >= CLIPS).sum() == (rows < CLIPS).sum() == 2 * POSITIVES
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="of an epoch must lie between 0 and 1"):
+        with_synthetic(3, share)

@@ -19,8 +19,10 @@ from trainables.features import corpus_features
 from trainables.metrics import Agreement, agreement
 from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.regression import ValueDistillation
+from trainables.synthetic_clips import SyntheticClips, synthetic_clips
+from trainables.synthetic_rows import quality_rows
 from trainables.teachers.value_teacher import values_taught_by
-from trainables.training_set import TrainingSet
+from trainables.training_set import Synthetic, TrainingSet
 from trainables.value_losses import expected_values
 
 if TYPE_CHECKING:
@@ -84,7 +86,14 @@ class ValenceArousal(Recipe):
             corpus.indices("train"),
             teacher_layers=material.layers_for(candidate),
             criterion=ValueDistillation,
+            synthetic=Synthetic(*_made(material, candidate), candidate.synthetic.share) if _wanted(candidate) else None,
         )
+
+    def training_rows(self, material: Material, candidate: Candidate) -> list[Mapping[str, Any]]:
+        """How good the synthetic clips are, where the candidate has some."""
+        if not _wanted(candidate):
+            return []
+        return quality_rows(material.corpus, candidate.front_end, _made(material, candidate))
 
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:
         """Mean CCC of the values."""
@@ -125,6 +134,16 @@ def _check(request: Request) -> None:
         raise ValueError("--word: valence_arousal has no word; leave it out")
     if request.teacher_layers is not None:
         raise ValueError("--teacher-layers: valence_arousal aligns with its teacher's last layer; leave them out")
+
+
+def _wanted(candidate: Candidate) -> bool:
+    return candidate.synthetic.clips > 0
+
+
+def _made(material: Material, candidate: Candidate) -> SyntheticClips:
+    # By the study's seed, not the trial's: all trials share them.
+    seed = int(material.data["seed"])
+    return synthetic_clips(material.corpus, candidate.front_end, candidate.synthetic.clips, seed)
 
 
 def _values(logits: NDArray[np.float32]) -> NDArray[np.float32]:
