@@ -111,7 +111,7 @@ class Wakeword(Recipe):
         )
 
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:
-        """Highest F1 over all thresholds."""
+        """F1 at the threshold that is best for clips such as these."""
         target, score = material.corpus.targets()[rows] == 1, _margin(outputs)
         return detection(target, score, best_f1_threshold(target, score)).f1
 
