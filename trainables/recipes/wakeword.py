@@ -1,4 +1,4 @@
-"""Wake word: a speech embedding or Wav2Vec2 teaches TinyConv and DS-CNN (sarpel/wakeword-training-platform)."""
+"""Wake word: encoders and classifiers teach students from TinyConv to MixedNet (sarpel/wakeword-training-platform)."""
 
 from __future__ import annotations
 
