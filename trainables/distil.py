@@ -7,7 +7,8 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -86,12 +87,10 @@ class Run:
     identity: str = ""
     on_epoch: Callable[[Progress], None] = lambda progress: None
 
-    def learner(self, network: nn.Module, aligns: bool = True) -> Learner:
-        """A learner at its beginning."""
+    def learner(self, network: nn.Module, begun: Sequence[Phase] = ()) -> Learner:
+        """A learner at its beginning, of the candidate that the phases which have begun make of the run's."""
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        candidate = self.candidate
-        if not aligns:
-            candidate = replace(candidate, distillation=replace(candidate.distillation, alignment_weight=0.0))
+        candidate = reduce(lambda former, phase: phase.candidate(former), begun, self.candidate)
         return Learner(network, self.data, candidate, self.seed)
 
 
@@ -101,13 +100,15 @@ def teach_in_phases(network: nn.Module, phases: Sequence[Phase], run: Run) -> tu
     Returns the last phase's network at its best epoch: earlier ones do not compete with it. Patience counts in the last
     phase alone.
     """
-    learner, progress, waiting = _begun(network, phases, run)
+    learner, progress, begun = _begun(network, phases, run)
+    waiting = list(phases[len(begun) :])
     if progress.history:
         run.on_epoch(progress)
     patience = run.candidate.schedule.patience
     while progress.epoch < run.epochs and (waiting or not _out_of_patience(progress, patience)):
         while waiting and waiting[0].first_epoch <= progress.epoch:
-            learner = _next_phase(waiting.pop(0), learner, progress, run)
+            begun.append(waiting.pop(0))
+            learner = _next_phase(begun, learner, progress, run)
         started = time.perf_counter()
         row = learner.epoch(progress.epoch, run.epochs)
         row["validation_score"] = run.validate(learner.judged)
@@ -121,25 +122,25 @@ def teach_in_phases(network: nn.Module, phases: Sequence[Phase], run: Run) -> tu
 
 
 def _begun(network: nn.Module, phases: Sequence[Phase], run: Run) -> tuple[Learner, Progress, list[Phase]]:
-    """Learner, progress and phases to come: at the checkpoint, or at the beginning where there is none."""
+    """Learner, progress and the phases that have begun: at the checkpoint, or at the beginning where there is none."""
     state = _kept(run.checkpoint, run.identity, next(network.parameters()).device)
     progress = Progress(**state["progress"]) if state else Progress()
     # Whatever these make of an untrained network has the right shapes; the values come from the checkpoint.
     begun = [phase for phase in phases if phase.first_epoch < progress.epoch]
     for phase in begun:
         network = phase.begin(network)
-    learner = run.learner(network, all(phase.aligns for phase in begun))
+    learner = run.learner(network, begun)
     if state:
         learner.load(state["learner"])
-    return learner, progress, list(phases[len(begun) :])
+    return learner, progress, begun
 
 
-def _next_phase(phase: Phase, learner: Learner, progress: Progress, run: Run) -> Learner:
+def _next_phase(begun: Sequence[Phase], learner: Learner, progress: Progress, run: Run) -> Learner:
     network = learner.judged
     if progress.best_state:
         network.load_state_dict(progress.best_state)
     progress.best_epoch, progress.best_score, progress.best_state = -1, -math.inf, {}
-    return run.learner(phase.begin(network), phase.aligns)
+    return run.learner(begun[-1].begin(network), begun)
 
 
 def _out_of_patience(progress: Progress, patience: int | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torchaudio.functional import mask_along_axis_iid
 
-from trainables.alignment import Alignment
-from trainables.losses import distillation_loss
+from trainables.criterion import HARD_LOSS, Batch
 from trainables.schedules import learning_rate
 from trainables.training_set import Dealer
 
@@ -33,29 +32,19 @@ class NotANumberError(ValueError):
     """The loss stopped being a number: this trial ends, no other."""
 
 
-class Batch(NamedTuple):
-    """Clips of one step, on the device: features [batch, 1, frames, mels] and what belongs to each."""
-
-    features: Tensor
-    target: Tensor
-    teacher: Tensor
-    layers: list[Tensor]
-
-
 @final
 class Learner:
-    """The network that is trained, in place, and beside it its optimizer, average, projectors and dealer of clips."""
+    """The network that is trained, in place, and beside it its optimizer, average, criterion and dealer of clips."""
 
     def __init__(self, network: nn.Module, data: TrainingSet, candidate: Candidate, seed: int) -> None:
         self.network, self.data, self.candidate, self.seed = network, data, candidate, seed
         self.device = next(network.parameters()).device
         schedule = candidate.schedule
         self.average = _average(network, schedule.ema_decay) if schedule.ema_decay else None
-        self.alignment = self._alignment() if candidate.distillation.alignment_weight else None
-        weights = [*network.parameters(), *(self.alignment.parameters() if self.alignment else ())]
+        self.criterion = data.criterion(network, data, candidate, seed).to(self.device)
+        weights = [*network.parameters(), *self.criterion.parameters()]
         self.optimizer = torch.optim.AdamW(weights, lr=schedule.peak_lr, weight_decay=schedule.weight_decay, fused=True)
         self.dealer = Dealer(np.full(len(data.target), np.nan, np.float32))
-        self._classes = None if data.class_of_output is None else torch.from_numpy(data.class_of_output).to(self.device)
 
     @property
     def judged(self) -> nn.Module:
@@ -78,13 +67,14 @@ class Learner:
             raise NotANumberError(
                 f"loss: {means['loss']} in epoch {epoch} at peak_lr={self.candidate.schedule.peak_lr:g}; lower it"
             )
-        hard = max(means["hard_loss"], 1e-12)
-        ratios = {f"{name.removesuffix('_loss')}_to_hard": means[name] / hard for name in means if name in _SOFT}
+        hard = max(means[HARD_LOSS], 1e-12)
+        soft = [name for name in means if name not in ("loss", HARD_LOSS)]
+        ratios = {f"{name.removesuffix('_loss')}_to_hard": means[name] / hard for name in soft}
         return {"epoch": epoch, "lr": rate, **means, **ratios}
 
     def state(self) -> dict[str, Any]:
         """Everything as plain tensors and numbers, for `load`."""
-        parts = {"network": self.network, "average": self.average, "alignment": self.alignment}
+        parts = {"network": self.network, "average": self.average, "criterion": self.criterion}
         modules = {name: part.state_dict() for name, part in parts.items() if part is not None}
         dealer = {"hardness": torch.from_numpy(self.dealer.hardness), "dealt": self.dealer.dealt}
         return {**modules, "optimizer": self.optimizer.state_dict(), "dealer": dealer}
@@ -92,20 +82,11 @@ class Learner:
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on where the learner was that gave this `state`."""
         self.network.load_state_dict(state["network"])
-        for part, name in ((self.average, "average"), (self.alignment, "alignment")):
-            if part is not None:
-                part.load_state_dict(state[name])
+        self.criterion.load_state_dict(state["criterion"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.dealer = Dealer(state["dealer"]["hardness"].cpu().numpy().copy(), state["dealer"]["dealt"])
-
-    def _alignment(self) -> Alignment:
-        if not self.data.teacher_layers:
-            raise ValueError("alignment_weight: the teacher gives no layers to align with; use 0")
-        example = torch.from_numpy(np.array(self.data.features[:2])).unsqueeze(1).to(self.device)
-        widths = [layer.shape[2] for layer in self.data.teacher_layers]
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            return Alignment(self.network, example, widths).to(self.device)
 
     def _batches(self, epoch: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Rows of each step, and the view in which each of them is heard."""
@@ -123,7 +104,7 @@ class Learner:
         features, teacher = (_gathered([getattr(view, name) for view in every], rows, views) for name in _PER_VIEW)
         layers = [
             _gathered([view.teacher_layers[place] for view in every], rows, views).to(self.device)
-            for place in range(len(self.data.teacher_layers) if self.alignment else 0)
+            for place in range(len(self.data.teacher_layers) if self.criterion.hears_layers else 0)
         ]
         target = torch.from_numpy(self.data.target[rows]).to(self.device)
         return Batch(self._masked(features.unsqueeze(1).to(self.device)), target, teacher.to(self.device), layers)
@@ -140,35 +121,18 @@ class Learner:
             group["lr"] = rate
         batch = self._batch(rows, views)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            losses, each = self._losses(batch)
+            losses = self.criterion(self.network, batch)
         self.optimizer.zero_grad()
-        losses["loss"].backward()
+        losses.total.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_CLIP)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.network)
         if self.candidate.data_mix is not None and self.candidate.data_mix.hard_negatives:
-            self.dealer.hardness[rows] = each.detach().float().cpu().numpy()
-        return {name: value.detach() for name, value in losses.items()}
-
-    def _losses(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        """The losses by the names under which they are logged, and the hard loss of every clip."""
-        distillation, maps = self.candidate.distillation, list[Tensor]()
-        if self.alignment is None:
-            outputs = self.network(batch.features)
-        else:
-            outputs, maps = self.alignment.listen(self.network, batch.features)
-        loss = distillation_loss(
-            outputs.float(), batch.teacher, batch.target, distillation, self._classes, self.candidate.hard_label
-        )
-        losses = {"loss": loss.total, "hard_loss": loss.hard, "soft_loss": loss.soft}
-        if self.alignment is not None:
-            losses["alignment_loss"] = self.alignment(maps, batch.layers)
-            losses["loss"] = loss.total + distillation.alignment_weight * losses["alignment_loss"]
-        return losses, loss.each
+            self.dealer.hardness[rows] = losses.each.detach().float().cpu().numpy()
+        return {name: value.detach() for name, value in {"loss": losses.total, **losses.parts}.items()}
 
 
-_SOFT = ("soft_loss", "alignment_loss")
 _PER_VIEW = ("features", "teacher")
 
 

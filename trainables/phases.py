@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -28,12 +28,12 @@ WIDE_SHARE = 0.5
 class Phase:
     """From `first_epoch` on, what `begin` makes of the network of the phase before, at its best epoch, is trained.
 
-    `aligns` where its maps can be held against the teacher's layers.
+    `candidate` makes of the run's candidate what the phase is trained as.
     """
 
     first_epoch: int
     begin: Callable[[nn.Module], nn.Module]
-    aligns: bool = True
+    candidate: Callable[[Candidate], Candidate] = lambda candidate: candidate
 
 
 def phases_of(
@@ -48,12 +48,17 @@ def phases_of(
     features = torch.from_numpy(np.array(clips)).unsqueeze(1)
     if candidate.quantization.qat_start is not None:
         share = candidate.quantization.qat_start
-        later.append(Phase(_epoch_at(share, epochs), lambda network: _rounding(network, features), aligns=False))
+        later.append(Phase(_epoch_at(share, epochs), lambda network: _rounding(network, features), _unaligned))
     if candidate.pruning.prune_from > 1:
         start = wider(candidate.student, candidate.pruning.prune_from)
         first = _epoch_at(WIDE_SHARE * share, epochs)
         later.insert(0, Phase(first, lambda network: _slim(network, build(candidate.student), features[:2])))
     return build(start), tuple(later)
+
+
+def _unaligned(candidate: Candidate) -> Candidate:
+    # The rounded network's maps have other names.
+    return replace(candidate, distillation=replace(candidate.distillation, alignment_weight=0.0))
 
 
 def _epoch_at(share: float, epochs: int) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+
+from trainables.criterion import Classification, MakesCriterion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,18 +31,20 @@ class TrainingSet:
     """Clips that a student learns from.
 
     `features` [clips, frames, mels] float32, may be a memory map; `target` int64 [clips], class 0 being the negatives
-    where there is a data mix; `teacher` logits [clips, outputs]; `rows` the clips of the training split.
+    where there is a data mix; `teacher` logits [clips, outputs]; `rows` the clips of the training split. Targets and
+    teacher may be others, such as `criterion` reads.
     `class_of_output` int64 [outputs] where the student has more outputs than there are classes. `teacher_layers` are
     states [clips, steps, width] of the teacher's layers, shallow first, for a student that is aligned with them.
     """
 
     features: NDArray[np.float32]
-    target: NDArray[np.int64]
+    target: NDArray[Any]
     teacher: NDArray[np.float32]
     rows: NDArray[np.int64]
     class_of_output: NDArray[np.int64] | None = None
     teacher_layers: tuple[NDArray[np.float16], ...] = ()
     views: tuple[View, ...] = ()
+    criterion: MakesCriterion = Classification
 
     @property
     def most_neg_per_pos(self) -> float:
