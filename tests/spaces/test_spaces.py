@@ -177,6 +177,8 @@ def test_a_recipe_can_fix_what_the_request_leaves_no_choice_in() -> None:
     assert narrowing.fixing({"width": 8}) == narrowing
     with pytest.raises(ValueError, match="--set: width=8 needs another --teacher; with this one, width is 4"):
         narrowing.fixing({"width": 4})
+    with pytest.raises(ValueError, match="--range: alpha needs another --teacher; with this one, alpha is 0"):
+        narrowing.fixing({"alpha": 0.0})
 
 
 def test_the_sources_other_presets_begin_a_search() -> None:
