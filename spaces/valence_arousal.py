@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from spaces import knobs
 from spaces.ablation import Setting
@@ -132,7 +132,7 @@ def _student(trial: BaseTrial) -> Student:
         "activation": ("relu", "hard_swish"),
         "pool": ("mean", "class_token"),
     }
-    chosen = {name: trial.suggest_categorical(name, values) for name, values in choices.items()}
+    chosen = {name: cast("Scalar", trial.suggest_categorical(name, values)) for name, values in choices.items()}
     return Student(kind, {**chosen, "affine": False, "bins": BINS})
 
 

@@ -30,7 +30,8 @@ def label_distribution(values: Tensor) -> Tensor:
     edges = torch.cat([centres - width / 2, centres[-1:] + width / 2])
     below = torch.special.ndtr((edges - values.unsqueeze(-1)) / (SPREAD * width))
     mass = below.diff(dim=-1)
-    return mass / mass.sum(-1, keepdim=True)
+    shares: Tensor = mass / mass.sum(-1, keepdim=True)
+    return shares
 
 
 def expected_values(logits: Tensor) -> Tensor:

@@ -84,6 +84,7 @@ class BlackBox:
     OBJECTIVES: Sequence[Objective] = wakeword.OBJECTIVES
     BUDGET = wakeword.BUDGET
     BOARD = wakeword.BOARD
+    TEACHER = wakeword.TEACHER
     EPOCHS = wakeword.EPOCHS
     SOURCE_EPOCHS = wakeword.SOURCE_EPOCHS
     START_POINTS: Sequence[Mapping[str, Scalar]] = (_START,)

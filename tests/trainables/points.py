@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -28,8 +30,13 @@ def choices(distribution: BaseDistribution) -> tuple[Scalar, ...]:
     return distribution.choices  # type: ignore[return-value]
 
 
+@functools.cache
+def known_of(name: str) -> Mapping[str, BaseDistribution]:
+    return parameters(spaces.recipe_space(name))
+
+
 def students(name: str) -> list[str]:
-    return [str(choice) for choice in choices(parameters(spaces.recipe_space(name))["student"])]
+    return [str(choice) for choice in choices(known_of(name)["student"])]
 
 
 # Over 20 s: a hundred operators, or two conversions of many.
@@ -69,8 +76,7 @@ def rated_folder(speech_folder: Path) -> Path:
 def point(name: str, student: str, seed: int = 0) -> dict[str, Scalar]:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     asked = study.ask()
-    space = spaces.recipe_space(name)
-    known = parameters(space)
+    space, known = spaces.recipe_space(name), known_of(name)
     smallest = {
         "mels": min,
         "hop_ms": max,

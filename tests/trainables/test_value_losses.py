@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from torch.nn import functional
 
+from spaces.valence_arousal import BINS
 from trainables.value_losses import (
-    BINS,
     HIGHEST,
     LOWEST,
     SPREAD,

@@ -120,7 +120,8 @@ class MobileViT(nn.Module):
             left.append(tokens[:, self.class_tokens :])
             maps.append(_of_patches(weights, self.class_tokens))
         tokens = self.norm(tokens)
-        return Heard(*self.head(tokens[:, 0] if self.class_tokens else _mean(tokens)), left, maps)
+        values, logits = self.head(tokens[:, 0] if self.class_tokens else _mean(tokens))
+        return Heard(values, logits, left, maps)
 
 
 def _of_patches(weights: Tensor, class_tokens: int) -> Tensor:
@@ -173,7 +174,7 @@ class TokenNorm(nn.Module):
         """As torch's layer_norm."""
         centred = tokens - self._mean(tokens)
         normal = centred * torch.rsqrt(self._mean(centred * centred) + EPSILON)
-        return normal if self.weight is None else normal * self.weight + self.bias
+        return normal if self.weight is None or self.bias is None else normal * self.weight + self.bias
 
     def _mean(self, tokens: Tensor) -> Tensor:
         maps = functional.conv2d(tokens.unsqueeze(2).permute(0, 3, 1, 2), self.share)

@@ -89,13 +89,13 @@ class SmallViT(PictureTeacher):
         import transformers
 
         width = SMALL_SHAPE["hidden_size"]
+        shape: dict[str, Any] = {**SMALL_SHAPE, "attn_implementation": "eager"}
         config = transformers.ViTConfig(
-            **SMALL_SHAPE,
+            **shape,
             num_attention_heads=SMALL_HEADS,
             intermediate_size=SMALL_MLP_RATIO * width,
             num_channels=1,
             hidden_dropout_prob=0.1,
-            attn_implementation="eager",
         )
         return transformers.ViTModel(config, add_pooling_layer=False)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from torch import Tensor, nn
 
+from spaces.valence_arousal import BINS
 from trainables.grids import TEACHER_GRID, pooled_attention, shares_of_cells
-from trainables.value_losses import BINS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
 HIDDEN = (512, 128)
 DROPOUT = 0.1
@@ -41,7 +41,7 @@ class ValueRegressor(nn.Module):
     def __init__(
         self,
         embed: nn.Module,
-        layers: Sequence[nn.Module],
+        layers: Iterable[nn.Module],
         norm: nn.LayerNorm,
         values: int,
         class_tokens: int,
@@ -74,8 +74,8 @@ class ValueRegressor(nn.Module):
     def shown(self, given: Tensor) -> Shown:
         """The logits, and what led to them; a `RuntimeError` where the layers give no maps."""
         seen: list[Tensor] = []
-        attention = self.layers[-1].attention
-        handle = attention.register_forward_hook(lambda _module, _inputs, output: seen.append(output[1]))
+        last: Any = self.layers[-1]
+        handle = last.attention.register_forward_hook(lambda _module, _inputs, output: seen.append(output[1]))
         try:
             tokens = self._tokens(given)
         finally:
@@ -96,7 +96,7 @@ class ValueRegressor(nn.Module):
     def _in_time_order(self, patches: Tensor) -> Tensor:
         """[batch, patches, ...], of the heard steps alone, band by band within a step."""
         bands, steps, heard = self.grid
-        ordered = patches.unflatten(1, (bands, steps))[:, :, :heard].transpose(1, 2)
+        ordered: Tensor = patches.unflatten(1, (bands, steps))[:, :, :heard].transpose(1, 2)
         return ordered.flatten(1, 2)
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from export.operators import read_model
 from export.tflite import Int8Model, float_tflite, int8_tflite
@@ -33,6 +34,7 @@ SMALL: Mapping[str, Scalar] = {
     "affine": False,
     "bins": 11,
 }
+PARTS = ("weight", "bias")
 FRONT_END = FrontEnd(clip_seconds=0.5, hop_samples=320, mels=16)
 
 
@@ -46,15 +48,17 @@ def built(**changes: Scalar) -> MobileViT:
 def spread(network: MobileViT) -> MobileViT:
     """With weights as training leaves them: values that differ from clip to clip."""
     with torch.no_grad():
-        for layer in network.head.logits:
-            layer.weight.mul_(8)
+        for weight in network.head.logits.parameters():
+            weight.mul_(8)
     return network
 
 
 def test_the_published_net_has_its_parameters() -> None:
     front_end = FrontEnd(clip_seconds=0.015 + 2.24, mels=224)
     published = build_student(Student("mobile_vit", PUBLISHED), front_end, 2)
-    assert (front_end.frames, published.grid) == (224, (14, 14))
+    assert isinstance(published, MobileViT)
+    assert front_end.frames == 224
+    assert published.grid == (14, 14)
     assert sum(weight.numel() for weight in published.parameters()) == 11_987_144
 
 
@@ -70,14 +74,13 @@ def test_normalisation_is_torchs(tokens: int, dim: int, scale: float) -> None:
 def test_attention_is_torchs() -> None:
     ours = Attention(12, 3).eval()
     theirs = torch.nn.MultiheadAttention(12, 3, batch_first=True).eval()
-    parts = (ours.query, ours.key, ours.value)
+    weights, biases = ([part.state_dict()[name] for part in (ours.query, ours.key, ours.value)] for name in PARTS)
     with torch.no_grad():
         # Ours leaves the division by the root of a head's width to the weights.
-        scales = (2.0, 1.0, 1.0)
-        theirs.in_proj_weight.copy_(torch.cat([s * p.weight[..., 0, 0] for s, p in zip(scales, parts, strict=True)]))
-        theirs.in_proj_bias.copy_(torch.cat([s * p.bias for s, p in zip(scales, parts, strict=True)]))
+        theirs.in_proj_weight.copy_(torch.cat([2 * weights[0], *weights[1:]])[..., 0, 0])
+        theirs.in_proj_bias.copy_(torch.cat([2 * biases[0], *biases[1:]]))
         theirs.out_proj.weight.copy_(ours.out.weight[..., 0, 0])
-        theirs.out_proj.bias.copy_(ours.out.bias)
+        theirs.out_proj.bias.copy_(ours.out.state_dict()["bias"])
     tokens = torch.randn(2, 7, 12)
     found, maps = ours(tokens)
     expected, expected_maps = theirs(tokens, tokens, tokens, average_attn_weights=False)
@@ -121,8 +124,9 @@ def test_arguments_that_do_not_go_together_are_named(changes: dict[str, Scalar],
 )
 def test_int8_is_near_float_and_the_same_in_tflm(changes: dict[str, Scalar]) -> None:
     network = spread(built(**changes))
-    rng = np.random.default_rng(0)
-    clips = rng.standard_normal((24, FRONT_END.frames, FRONT_END.mels)) * rng.uniform(0.3, 2, (24, 1, 1))
+    rng, shape = np.random.default_rng(0), (FRONT_END.frames, FRONT_END.mels)
+    loud = rng.uniform(0.3, 2, (24, 1, 1))
+    clips: NDArray[np.float32] = np.asarray(loud * rng.standard_normal((24, *shape)), np.float32)
     model = int8_tflite(
         float_tflite(network, (1, FRONT_END.frames, FRONT_END.mels)), clips.astype(np.float32)[..., None]
     )
