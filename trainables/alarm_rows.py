@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
-from trainables.alarms import FalseAlarms, count_alarms, threshold_at_recall, threshold_under
+from export.false_alarms import FalseAlarms
+from trainables.alarms import count_alarms, threshold_at_recall, threshold_under
 
 if TYPE_CHECKING:
     import numpy as np
