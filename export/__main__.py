@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from export.results import TrialRow
 
 # Each module has main(argv) -> exit code and is imported only when its word is used.
-RESERVED = {"profile": "export.profiler", "calibrate": "export.calibrator"}
+RESERVED = {
+    "profile": "export.profiler",
+    "calibrate": "export.calibrator",
+    "ambient": "export.ambient",
+    "try": "export.trial_run",
+}
 DONE, FAILED, BAD_INPUT, PARTIAL = 0, 1, 2, 3
 _SEED_COLUMNS = ("mean", "low", "high", "seeds", "p_nondominated")
 

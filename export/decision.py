@@ -15,6 +15,8 @@ SCORE_LIMIT_STEPS = 255
 UNREACHABLE_STEPS = SCORE_LIMIT_STEPS + 1
 MOST_VOTES = 32
 LONGEST_HOLD_DECISIONS = 0xFFFF
+# One sound stays in a window of a second for as long, and a device that has just woken listens to something else.
+HOLD_SECONDS = 2.0
 _VOTES = (1 << MOST_VOTES) - 1
 
 

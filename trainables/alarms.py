@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 def count_alarms(scores: NDArray[np.floating], threshold: float, refractory: int) -> int:
     """Alarms of decisions [n] in their order: after each, `refractory` decisions from it on raise no other."""
     fired = np.flatnonzero(scores >= threshold)
