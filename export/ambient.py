@@ -81,13 +81,13 @@ def _write(student: ExportedStudent, found: Ambience) -> None:
 
 def _table(data: dict[str, Any]) -> str:
     scores = data["scores"]
-    percentiles = "  ".join(f"{name} {one['probability']:.4g}" for name, one in scores.items())
-    loudest = ", ".join(f"{one['probability']:.4g} at {clock(one['seconds'])}" for one in data["highest"])
+    percentiles = "  ".join(f"{name} {one['probability']:.5f}" for name, one in scores.items())
+    loudest = ", ".join(f"{one['probability']:.5f} at {clock(one['seconds'])}" for one in data["highest"])
     lines = [
         f"{data['event']}: {data['minutes']:.1f} minutes, {data['decisions']} decisions",
         f"scores: {percentiles}",
         f"highest: {loudest}",
-        f"threshold: probability {data['threshold_probability']:.6g}, {data['settings']['threshold_steps']} steps of "
+        f"threshold: probability {data['threshold_probability']:.5f}, {data['settings']['threshold_steps']} steps of "
         f"the output, {data['threshold_unit']} {data['threshold']:.6g} in {STUDENT}",
         *(_rate(name, one) for name, one in data["false_alarms"].items() if one),
         *(f"warning: {warning}" for warning in data["warnings"]),

@@ -123,9 +123,7 @@ def ambience(
         chosen,
         kept,
         new=_counted(scores_steps, chosen, hours),
-        held_out=_counted(
-            scores_steps[half:], settings(scores_steps[:half]), later
-        ),
+        held_out=_counted(scores_steps[half:], settings(scores_steps[:half]), later),
         stored=_counted(scores_steps, stored, hours) if stored else None,
         warnings=tuple(_warnings(student, scores_steps, seconds, margin, kept)),
     )

@@ -36,7 +36,7 @@ def settings_under(
     stored = student.stored_settings()
     if stored is None and threshold_steps is None:
         raise ValueError(
-            f"--threshold: student.json holds none for {student.event!r}; choose one, as export ambient does"
+            f"--threshold: student.json holds none for {student.event!r}; give one, or let export ambient choose it"
         )
     held = HOLD_SECONDS if arguments.hold is None else arguments.hold
     if not 0 <= held < math.inf:

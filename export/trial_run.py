@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -141,13 +141,5 @@ def _as_dict(
         "decision_seconds": student.decision_seconds,
         "decisions": len(shown),
         "alarms": sum(one.event == Event.ALARM for one in shown),
-        "rows": [
-            {
-                "seconds": one.seconds,
-                "steps": one.steps,
-                "probability": one.probability,
-                "event": one.event.name.lower(),
-            }
-            for one in kept
-        ],
+        "rows": [{**asdict(one), "event": one.event.name.lower()} for one in kept],
     }
