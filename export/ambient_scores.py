@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from export.decision import SCORE_LIMIT_STEPS, DecisionSettings, Event, decisions, decisions_in
-from export.decision_options import settings_under
 from export.exported import ExportedStudent
 from export.false_alarms import FalseAlarms
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -44,17 +43,15 @@ class Ambience:
     stored: FalseAlarms | None
     warnings: tuple[str, ...]
 
+    @property
+    def refusal(self) -> str:
+        """Why it should not be written, if so."""
+        return "" if self.margin_kept else self.warnings[0]
+
     def decision(self) -> dict[str, Any]:
         """What student.json then holds as its decision."""
-        student, steps = self.student, self.settings.threshold_steps
-        return {
-            **student.document["decision"],
-            "threshold": student.threshold(steps),
-            "refractory_seconds": self.settings.hold_decisions * student.decision_seconds,
-            "event": student.event,
-            "settings": self.settings.as_dict(),
-            "ambient": {"minutes": self.seconds / 60, "margin": self.margin, "false_alarms": _rate(self.new)},
-        }
+        facts = {"minutes": self.seconds / 60, "margin": self.margin, "false_alarms": self.new.as_dict()}
+        return self.student.decision_with(self.settings) | {"ambient": facts}
 
     def as_dict(self) -> dict[str, Any]:
         """One object of plain values."""
@@ -72,9 +69,9 @@ class Ambience:
             "scores": {name: self._score(rank) for name, rank in PERCENTILES.items()},
             "highest": self._peaks(),
             "false_alarms": {
-                "new": _rate(self.new),
-                "held_out": _rate(self.held_out),
-                "stored": _rate(self.stored) if self.stored else None,
+                "new": self.new.as_dict(),
+                "held_out": self.held_out.as_dict(),
+                "stored": self.stored.as_dict() if self.stored else None,
             },
             "warnings": list(self.warnings),
         }
@@ -102,13 +99,13 @@ def ambience(
     ends_seconds: NDArray[np.float64],
     scores_steps: NDArray[np.int16],
     seconds: float,
-    arguments: argparse.Namespace,
+    margin: float,
+    settings_at: Callable[[int], DecisionSettings],
 ) -> Ambience:
-    """The threshold above all scores [n] of a room; `arguments` are its margin and the options of a decision."""
-    margin: float = arguments.margin
+    """The threshold above all scores [n] of a room; `settings_at` makes a decision of a threshold in steps."""
 
     def settings(scores: NDArray[np.int16]) -> DecisionSettings:
-        return settings_under(student, threshold_above(student, scores, margin)[0], arguments)
+        return settings_at(threshold_above(student, scores, margin)[0])
 
     chosen, kept = settings(scores_steps), threshold_above(student, scores_steps, margin)[1]
     half = max(1, len(scores_steps) // 2)
@@ -160,12 +157,3 @@ def _warnings(
             f"{seconds / 60:.1f} minutes bound the rate only by {least:.3g} per hour; record {WANTED_MINUTES} or more"
         )
     return found
-
-
-def _rate(alarms: FalseAlarms) -> dict[str, float]:
-    return {
-        **asdict(alarms),
-        "per_hour": alarms.per_hour,
-        "per_hour_low": alarms.low,
-        "per_hour_high": alarms.high,
-    }

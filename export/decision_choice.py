@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -28,8 +28,9 @@ def choose_settings(
 ) -> DecisionSettings:
     """The settings that hear most events with at most so many false alarms per hour on the streams.
 
-    Among equals: fewest false alarms, then the shortest window of votes, then the middle of the thresholds that do the
-    same, which carries over better than their ends. Streams without events, or all events, are a `ValueError`.
+    Among equals: fewest false alarms, then the shortest window of votes, then no hysteresis, then the middle of the
+    thresholds that do the same, which carries over better than their ends. Streams without events, or all events, are a
+    `ValueError`.
     """
     hours = sum(one.hours for one in validation)
     if not any(one.events for one in validation) or not hours:
@@ -50,8 +51,9 @@ def _best(counts: Sweep, allowed: int) -> DecisionSettings:
     return settings_of(int(counts.thresholds_steps[together[len(together) // 2]]), counts.rules[column])
 
 
-def _effort(rule: Rule) -> tuple[int, int, int]:
-    return rule.votes_window, rule.votes_needed, rule.streak
+def _effort(rule: Rule) -> tuple[int, ...]:
+    gap = rule.release_gap_steps
+    return rule.votes_window, rule.votes_needed, rule.streak, -1 if gap is None else gap
 
 
 def settings_of(threshold_steps: int, rule: Rule) -> DecisionSettings:
@@ -89,6 +91,10 @@ class Outcome:
         """Share of the events that were heard."""
         return self.heard / self.events if self.events else math.nan
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; `false_alarms` holds Poisson's bounds."""
+        return {**asdict(self), "recall": self.recall, "false_alarms": self.false_alarms.as_dict()}
+
 
 def outcome(streams: Sequence[ScoredStream], settings: DecisionSettings, seed: int = 0) -> Outcome:
     """Recall and false alarms of settings, chosen here or elsewhere, with intervals."""
@@ -108,7 +114,7 @@ def outcome(streams: Sequence[ScoredStream], settings: DecisionSettings, seed: i
 
 def _alarms(
     stream: ScoredStream, settings: DecisionSettings
-) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.bool_], NDArray[np.signedinteger], NDArray[np.floating]]:
     """Whether each event was heard; false alarms, and seconds outside of events, of each minute."""
     raised = np.array([event == Event.ALARM for event in decisions(stream.scores_steps, settings)], bool)
     inside = stream.event_of
@@ -130,7 +136,7 @@ def _recall_interval(heard: NDArray[np.bool_], rng: np.random.Generator) -> tupl
 
 
 def _rate_interval(
-    false: NDArray[np.int64], hours: NDArray[np.float64], alarms: FalseAlarms, rng: np.random.Generator
+    false: NDArray[np.signedinteger], hours: NDArray[np.floating], alarms: FalseAlarms, rng: np.random.Generator
 ) -> tuple[float, float]:
     if not alarms.alarms or len(false) == 1:
         return alarms.low, alarms.high
@@ -138,7 +144,7 @@ def _rate_interval(
     return _percentiles(false[drawn].sum(axis=1) / np.maximum(hours[drawn].sum(axis=1), 1e-12))
 
 
-def _percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
+def _percentiles(values: NDArray[np.floating]) -> tuple[float, float]:
     rest = (1 - LEVEL) / 2 * 100
     low, high = np.percentile(values, [rest, 100 - rest])
     return float(low), float(high)

@@ -38,9 +38,7 @@ def settings_under(
         raise ValueError(
             f"--threshold: student.json holds none for {student.event!r}; give one, or let export ambient choose it"
         )
-    held = HOLD_SECONDS if arguments.hold is None else arguments.hold
-    if not 0 <= held < math.inf:
-        raise ValueError(f"--hold: must be at least 0 seconds, not {held:g}")
+    held = hold_seconds(arguments)
     settings = stored or DecisionSettings(256, hold_decisions=decisions_in(held, student.decision_seconds))
     needed, window = _votes(arguments.votes) or (settings.votes_needed, settings.votes_window)
     hold = settings.hold_decisions if arguments.hold is None else decisions_in(held, student.decision_seconds)
@@ -55,6 +53,14 @@ def settings_under(
         streak=min(settings.streak, window),
         hold_decisions=max(hold, window),
     )
+
+
+def hold_seconds(arguments: argparse.Namespace) -> float:
+    """The hold time that was asked for, or the usual one; below 0 a `ValueError`."""
+    held: float = HOLD_SECONDS if arguments.hold is None else arguments.hold
+    if not 0 <= held < math.inf:
+        raise ValueError(f"--hold: must be at least 0 seconds, not {held:g}")
+    return held
 
 
 def _votes(told: str | None) -> tuple[int, int] | None:

@@ -54,6 +54,16 @@ class ExportedStudent:
             return steps * self.rule.output_scale
         return self.rule.probability(steps)
 
+    def decision_with(self, settings: DecisionSettings) -> dict[str, Any]:
+        """The decision of student.json with these settings: in steps, and in the units that a search writes."""
+        return {
+            **self.document["decision"],
+            "threshold": self.threshold(settings.threshold_steps),
+            "refractory_seconds": settings.hold_decisions * self.decision_seconds,
+            "event": self.event,
+            "settings": settings.as_dict(),
+        }
+
     def stored_settings(self) -> DecisionSettings | None:
         """The decision that student.json holds for this event; None where it holds none."""
         decision = self.document["decision"]

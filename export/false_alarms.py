@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import final
 
 from scipy.special import gammaincinv
@@ -37,3 +37,8 @@ class FalseAlarms:
         """Upper end of the interval."""
         beyond = (1 - LEVEL) / 2 if self.alarms else 1 - LEVEL
         return float(gammaincinv(self.alarms + 1, 1 - beyond)) / self.hours
+
+    def as_dict(self) -> dict[str, float]:
+        """The count, the hours, and the rate per hour with its bounds."""
+        rates = {"per_hour": self.per_hour, "per_hour_low": self.low, "per_hour_high": self.high}
+        return {**asdict(self), **rates}

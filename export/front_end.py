@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -51,8 +52,8 @@ def _hann(window_samples: int) -> NDArray[np.float32]:
 def mel_filters(front_end: FrontEnd) -> NDArray[np.float32]:
     """Triangles [n_fft / 2 + 1, mels] on the HTK scale, without area normalisation, as torchaudio draws them."""
     bins = np.linspace(0, front_end.sample_rate_hz // 2, front_end.n_fft // 2 + 1)
-    ends = (2595 * np.log10(1 + hz / 700) for hz in (front_end.low_hz, front_end.high_hz))
-    edges = 700 * (10 ** (np.linspace(*ends, front_end.mels + 2) / 2595) - 1)
+    low, high = (2595 * math.log10(1 + hz / 700) for hz in (front_end.low_hz, front_end.high_hz))
+    edges = 700 * (10 ** (np.linspace(low, high, front_end.mels + 2) / 2595) - 1)
     distance = edges[None] - bins[:, None]
     width = np.diff(edges)
     rising, falling = -distance[:, :-2] / width[:-1], distance[:, 2:] / width[1:]
