@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".wav", ".flac", ".ogg")
 FEWEST = 4
-# What a student hears before an event, until its states have settled, and how long after it an alarm may come.
-LEAD_SECONDS, TAIL_SECONDS = 4.0, 1.0
+# How long after an event an alarm may come, and the least of the room between two.
+TAIL_SECONDS, APART_SECONDS = 1.0, 5.0
 # Hysteresis is tried with releases so far below the threshold.
 RELEASE_LOG_ODDS = (1.0, 3.0)
 
@@ -72,17 +72,14 @@ def event_choice(
 ) -> EventChoice:
     """The votes, threshold and hysteresis that hear most events at so many false alarms per hour of the room.
 
-    An event is laid into the room's sound, from another place each; the halves share neither events nor minutes.
+    Events are laid into the room's sound; the halves share neither events nor minutes.
     """
     files = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
     if len(files) < FEWEST:
         kinds = ", ".join(SUFFIXES)
         raise ValueError(f"--events: {folder} holds {len(files)} recordings ({kinds}); at least {FEWEST} are needed")
     sound = np.concatenate(list(blocks(room, student.front_end.sample_rate_hz)))
-    halves = [
-        [*_room(student, half, room), *_events(student, half, files[first::2])]
-        for first, half in enumerate(np.array_split(sound, 2))
-    ]
+    halves = [[room_with_events(student, half, files[first::2])] for first, half in enumerate(np.array_split(sound, 2))]
     step = student.rule.output_scale
     gaps = (None, *(round(log_odds / step) for log_odds in RELEASE_LOG_ODDS))
     hold = decisions_in(hold_seconds, student.decision_seconds)
@@ -93,26 +90,27 @@ def event_choice(
     return EventChoice(student, chosen, ceiling_per_hour, validation, test, doubts)
 
 
-def _room(student: ExportedStudent, sound: NDArray[np.int16], path: Path) -> list[ScoredStream]:
-    _, scores = Listener(student).hear(sound)
-    if not len(scores):
-        raise ValueError(f"{path}: each half must hold the {student.front_end.clip_seconds:g} s that the student hears")
-    return [ScoredStream(scores, student.decision_seconds)]
+def room_with_events(student: ExportedStudent, room: NDArray[np.int16], files: list[Path]) -> ScoredStream:
+    """The scores of a room into which events were laid at even distances, heard in one piece.
 
-
-def _events(student: ExportedStudent, room: NDArray[np.int16], files: list[Path]) -> list[ScoredStream]:
+    In one piece, because an alarm that lasts makes the device deaf: events that are each heard from the start would
+    reward a low threshold whose first alarm never ends.
+    """
     rate_hz = student.front_end.sample_rate_hz
-    lead, tail = round(LEAD_SECONDS * rate_hz), round(TAIL_SECONDS * rate_hz)
-    starts = np.linspace(0, max(0, len(room) - lead - tail), len(files)).astype(int)
-    found = []
-    for start, file in zip(starts, files, strict=True):
-        before = room[start : start + lead]
+    pieces = np.array_split(room, len(files) + 1)
+    if len(pieces[-1]) < APART_SECONDS * rate_hz:
+        least = 2 * (len(files) + 1) * APART_SECONDS / 60
+        raise ValueError(f"WAV: too short for so many events; {2 * len(files)} need {least:.1f} minutes of room")
+    sound, spans, at = [pieces[0]], [], len(pieces[0])
+    for file, after in zip(files, pieces[1:], strict=True):
         event = np.concatenate(list(blocks(file, rate_hz)))
-        sound = np.concatenate([before, event, np.resize(room[start + lead : start + lead + tail], tail)])
-        ends, scores = Listener(student).hear(sound)
-        heard = scores[ends > len(before) / rate_hz]
-        found.append(ScoredStream(heard, student.decision_seconds, ((0, len(heard) - 1),)))
-    return found
+        spans.append((at / rate_hz, (at + len(event)) / rate_hz + TAIL_SECONDS))
+        sound += [event, after]
+        at += len(event) + len(after)
+    ends, scores = Listener(student).hear(np.concatenate(sound))
+    inside = [np.flatnonzero((ends > first) & (ends <= last)) for first, last in spans]
+    events = tuple((int(found[0]), int(found[-1])) for found in inside if len(found))
+    return ScoredStream(scores, student.decision_seconds, events)
 
 
 def _warnings(validation: Outcome, ceiling_per_hour: float) -> list[str]:

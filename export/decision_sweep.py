@@ -24,7 +24,8 @@ UNBOUNDED = np.iinfo(np.int32).max
 class ScoredStream:
     """Scores [n] of a stream, one every `decision_seconds`, and its events: first and last decision of each.
 
-    An event counts as heard where an alarm is raised within it; an alarm outside of all is a false one.
+    An event counts as heard where an alarm is raised within it, not where an earlier one still lasts; an alarm outside
+    of all is a false one. A stream that is all event hides what an alarm that lasts costs: the device is deaf in it.
     """
 
     scores_steps: NDArray[np.int16]
@@ -32,8 +33,9 @@ class ScoredStream:
     events: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
-        ends = [end for event in self.events for end in event]
-        if ends != sorted(ends) or (ends and not 0 <= ends[0] <= ends[-1] < len(self.scores_steps)):
+        bounds = [-1, *(bound for first, last in self.events for bound in (first, last + 1)), len(self.scores_steps)]
+        apart = all(first <= last for first, last in self.events) and bounds == sorted(bounds)
+        if not apart or any(first < 0 for first, _ in self.events):
             raise ValueError("events: must lie in the stream, in their order, none before the end of another")
         if np.abs(self.scores_steps.astype(np.int32)).max(initial=0) > SCORE_LIMIT_STEPS:
             raise ValueError(f"scores: must lie within {SCORE_LIMIT_STEPS} steps of 0")

@@ -38,12 +38,13 @@ class Listener:
 
     def hear(self, samples: NDArray[np.int16]) -> tuple[NDArray[np.float64], NDArray[np.int16]]:
         """Seconds since the first sample [n], and scores in steps [n], of the decisions that these samples bring."""
-        audio = np.concatenate([self._rest, samples])[self._skipped :]
+        joined = np.concatenate([self._rest, samples])
+        audio = joined[self._skipped :]
         features = features_of(audio, self._front_end)
         hop, window, rate = self._front_end.hop_samples, self._front_end.window_samples, self._front_end.sample_rate_hz
         self._rest = audio[len(features) * hop :]
         # Where windows lie apart, the next one may begin beyond what has been heard.
-        self._skipped = max(0, len(features) * hop - len(audio))
+        self._skipped = max(0, self._skipped + len(features) * hop - len(joined))
         found = self._network.decided(features)
         if not found:
             return np.empty(0), np.empty(0, np.int16)

@@ -127,6 +127,8 @@ def test_alarms_that_come_in_bursts_widen_the_interval() -> None:
     [
         ({"events": ((3, 9),)}, "events: must lie in the stream"),
         ({"events": ((2, 1),)}, "events: must lie in the stream"),
+        ({"events": ((-1, 1),)}, "events: must lie in the stream"),
+        ({"events": ((1, 2), (2, 3))}, "events: must lie in the stream, in their order, none before the end of ano"),
         ({"scores_steps": np.array([256], np.int16)}, "scores: must lie within 255 steps of 0"),
     ],
 )

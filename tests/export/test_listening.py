@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +18,7 @@ from export.exported import ExportedStudent, open_student
 from export.front_end import features_of
 from export.listening import Listener
 from export.tflite import Int8Model
+from spaces.front_end import FrontEnd
 from tests.conftest import spoken
 from tests.export.student_folder import FRONT_END, made_student
 from trainables.streams import int8_decisions, windows
@@ -69,6 +75,34 @@ def test_how_sound_is_cut_changes_nothing(student: ExportedStudent, sound: np.nd
 def test_less_than_a_clip_brings_no_decision(student: ExportedStudent) -> None:
     ends, scores = Listener(student).hear(np.zeros(FRONT_END.clip_samples - 400, np.int16))
     assert (len(ends), len(scores)) == (0, 0)
+
+
+def test_waveforms_and_summed_outputs_are_heard_too(new_model: Callable[[], Any], tmp_path: Path) -> None:
+    front_end = FrontEnd(kind="waveform", clip_seconds=0.5, hop_samples=400, window_samples=400, decision_seconds=0.25)
+    model = new_model()
+    x = model.tensor((1, 20, 400, 1))
+    (tmp_path / "student.int8.tflite").write_bytes(model.build([x], [model.dense(model.mean(x), 5)]))
+    document = {"labels": ["other", "cry"], "class_of_output": [0, 0, 1, 1, 1], "decision": {}}
+    (tmp_path / "student.json").write_text(json.dumps(document | {"front_end": asdict(front_end)}))
+    ends, scores = Listener(open_student(tmp_path)).hear(np.zeros(24_000, np.int16))
+    np.testing.assert_allclose(ends, [0.5, 0.75, 1.0, 1.25, 1.5])
+    # Three equal outputs against two, in steps of 1/16.
+    assert set(scores) == {math.floor(16 * math.log(3 / 2))}
+
+
+def test_windows_that_lie_apart_are_found_in_any_piece(new_model: Callable[[], Any], tmp_path: Path) -> None:
+    front_end = FrontEnd(clip_seconds=0.1, window_samples=160, hop_samples=480, n_fft=256, mels=8)
+    model = new_model()
+    x = model.tensor((1, front_end.frames, 8, 1))
+    (tmp_path / "student.int8.tflite").write_bytes(model.build([x], [model.dense(model.mean(x), 2)]))
+    document = {"labels": ["other", "cry"], "decision": {}, "front_end": asdict(front_end)}
+    (tmp_path / "student.json").write_text(json.dumps(document))
+    sound = np.random.default_rng(0).integers(-9000, 9000, 16_000).astype(np.int16)
+    student = open_student(tmp_path)
+    whole, listener = Listener(student).hear(sound), Listener(student)
+    pieces = [listener.hear(piece) for piece in np.split(sound, range(70, 16_000, 170))]
+    for position in (0, 1):
+        np.testing.assert_array_equal(np.concatenate([piece[position] for piece in pieces]), whole[position])
 
 
 def test_the_streams_scores_are_decided_alike_in_c(student: ExportedStudent, sound: np.ndarray, tmp_path: Path) -> None:
