@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-fast check dashboard bench-search bench-stopping bench-speed bench-clip-views bench-cry bench-latency fit-latency clean
+.PHONY: setup demo test test-fast check dashboard bench-search bench-stopping bench-speed bench-clip-views bench-cry bench-decision bench-latency fit-latency clean
 
 setup: $(READY)
 
@@ -53,6 +53,9 @@ bench-clip-views: $(READY)
 # Needs POTSTILL_SOUNDS, a folder of ESC-10 or ESC-50, and POTSTILL_YAMNET.
 bench-cry: $(READY)
 	$(RUN) -m tests.benchmarks.bench_cry
+
+bench-decision: $(READY)
+	$(RUN) -m tests.benchmarks.bench_decision
 
 bench-latency: $(READY)
 	$(RUN) -m tests.benchmarks.bench_latency

@@ -26,11 +26,13 @@ NAMES = {"vit": "vit", "ast": "audio-spectrogram-transformer"}
 # The spectrogram of winzerprince/sentio, whose rate is 22,050 Hz: as long windows and steps, as many bands.
 WINDOW_SAMPLES, HOP_SAMPLES, MELS, LOW_HZ, HIGH_HZ, TOP_DB = 1486, 372, 128, 20.0, 8000.0, 80.0
 _SPECTROGRAM = (WINDOW_SAMPLES, HOP_SAMPLES, MELS, LOW_HZ, HIGH_HZ, TOP_DB)
+# Mean and spread in dB of what the synthesised music gives.
+LEVELS = (-14.0, 15.0)
 TOP_LAYERS = 4
 BATCH = 16
 # Of the default teacher: 0.8 million weights, trained whole on the corpus at hand.
 SMALL_SHAPE = {"image_size": 96, "patch_size": 16, "hidden_size": 128, "num_hidden_layers": 4}
-SMALL_HEADS, SMALL_MLP_RATIO, SMALL_VERSION = 4, 4, 1
+SMALL_HEADS, SMALL_MLP_RATIO, SMALL_VERSION = 4, 4, 2
 
 
 class PictureTeacher(ABC):
@@ -75,7 +77,7 @@ class SmallViT(PictureTeacher):
 
     def given(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pictures."""
-        return pictures(audio, SMALL_SHAPE["image_size"])[:, None]
+        return pictures(audio, SMALL_SHAPE["image_size"], levels=True)[:, None]
 
     def untrained(self, values: int, seed: int) -> ValueRegressor:
         """All of it."""
@@ -174,8 +176,11 @@ class Pretrained(PictureTeacher):
         return bands, steps, max(1, min(steps, round(100 * clip_seconds / config.time_stride)))
 
 
-def pictures(audio: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Spectrograms [clips, side, side], low bands first: mels in dB, of each clip at mean 0 and variance 1, resized."""
+def pictures(audio: NDArray[np.float32], side: int, levels: bool = False) -> NDArray[np.float32]:
+    """Spectrograms [clips, side, side], low bands first: mels in dB, of each clip at mean 0 and variance 1, resized.
+
+    With `levels` all clips are shifted and scaled alike, so that loud ones stay brighter than soft ones.
+    """
     mels = MelSpectrogram(
         SAMPLE_RATE_HZ, WINDOW_SAMPLES, WINDOW_SAMPLES, HOP_SAMPLES, LOW_HZ, HIGH_HZ, n_mels=MELS, norm=None
     )
@@ -183,7 +188,8 @@ def pictures(audio: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     parts = []
     for clip in torch.from_numpy(np.ascontiguousarray(audio)):
         energy = decibels(mels(clip))
-        energy = (energy - energy.mean()) / energy.std().clamp_min(1e-5)
+        mean, spread = LEVELS if levels else (energy.mean(), energy.std().clamp_min(1e-5))
+        energy = (energy - mean) / spread
         parts.append(functional.interpolate(energy[None, None], (side, side), mode="bilinear", antialias=True)[0, 0])
     result: NDArray[np.float32] = torch.stack(parts).numpy()
     return result

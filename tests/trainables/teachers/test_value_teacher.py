@@ -150,6 +150,13 @@ def test_pictures_are_normal_and_square() -> None:
     assert low < 12 < 24 < high
 
 
+def test_levels_are_kept_where_they_are_asked_for() -> None:
+    soft, loud = pictures(np.stack([tone(440.0, 0.02, 0), tone(440.0, 0.2, 0)]), 48, levels=True)
+    assert loud.max() > soft.max() + 1
+    soft, loud = pictures(np.stack([AUDIO[0], 0.1 * AUDIO[0]]), 48)
+    np.testing.assert_allclose(soft, loud, atol=0.05)
+
+
 def test_training_from_nothing_learns_and_repeats_itself(corpus: Corpus) -> None:
     teacher = open_picture_teacher("small_vit", SECONDS)
     rng = np.random.default_rng(0)
