@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-fast check dashboard bench-search bench-stopping bench-speed bench-cry bench-latency fit-latency clean
+.PHONY: setup demo test test-fast check dashboard bench-search bench-stopping bench-speed bench-clip-views bench-cry bench-decision bench-latency fit-latency clean
 
 setup: $(READY)
 
@@ -44,9 +44,18 @@ bench-speed: $(READY)
 	$(RUN) -m tests.benchmarks.bench_export
 	$(RUN) -m tests.benchmarks.bench_views
 
+# Needs POTSTILL_WORDS, a folder of spoken words, and POTSTILL_TEST_NOISE, one of noise that no training clip is heard
+# in; POTSTILL_NOISE may name the noise of training. WORD is what to wake at, ARGS any other option.
+WORD ?= jarvis
+bench-clip-views: $(READY)
+	$(RUN) -m tests.benchmarks.bench_clip_views --word $(WORD) $(ARGS)
+
 # Needs POTSTILL_SOUNDS, a folder of ESC-10 or ESC-50, and POTSTILL_YAMNET.
 bench-cry: $(READY)
 	$(RUN) -m tests.benchmarks.bench_cry
+
+bench-decision: $(READY)
+	$(RUN) -m tests.benchmarks.bench_decision
 
 bench-latency: $(READY)
 	$(RUN) -m tests.benchmarks.bench_latency

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from export.results import TrialRow
 
 # Each module has main(argv) -> exit code and is imported only when its word is used.
-RESERVED = {"profile": "export.profiler", "calibrate": "export.calibrator"}
+RESERVED = {
+    "profile": "export.profiler",
+    "calibrate": "export.calibrator",
+    "ambient": "export.ambient",
+    "try": "export.trial_run",
+}
 DONE, FAILED, BAD_INPUT, PARTIAL = 0, 1, 2, 3
 
 
@@ -42,8 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export",
         description="Print the Pareto front of a results folder, update its report, and export one student.",
-        epilog="`python -m export profile FILE.tflite` prints what a .tflite costs on a board; a results folder of "
-        "that name is ./profile. Exit codes: 0 done, 1 failed, 2 bad input, 3 damaged or unfinished folders were left "
+        epilog="`python -m export profile FILE.tflite` prints what a .tflite costs on a board, `ambient MODEL WAV` "
+        "chooses a student's threshold in a room, `try MODEL WAV` lets it decide; a results folder of such a name is "
+        "./profile. Exit codes: 0 done, 1 failed, 2 bad input, 3 damaged or unfinished folders were left "
         "out.",
     )
     parser.add_argument(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from export.arena import lowering, peak
 from export.build_options import add_build_options, board_of, calibration_of, read_file
 from export.energy import energy_of
+from export.exported import front_end_from
 from export.footprint import Profile, profile
 from export.latency import INTERVAL_DEVIATIONS
 from export.profile_page import page
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from export.latency import OperatorLatency
     from export.operators import Tensor
-
-_POSITIVE = ("sample_rate_hz", "clip_seconds", "window_samples", "hop_samples", "n_fft", "mels", "decision_seconds")
 
 
 def main(argv: list[str]) -> int:
@@ -105,15 +104,7 @@ def _front_end(choice: str, model: Path) -> FrontEnd | None:
     if choice == "default":
         return FrontEnd()
     path = beside if choice == "auto" else Path(choice)
-    try:
-        values = json.loads(read_file(path))["front_end"]
-        numbers = {name: value for name, value in values.items() if name != "kind"}
-        wrong = [name for name, value in numbers.items() if type(value) not in (int, float) or not math.isfinite(value)]
-        if wrong or not all(values.get(name, 1) > 0 for name in _POSITIVE):
-            raise TypeError
-        return FrontEnd(**values)
-    except (KeyError, TypeError, AttributeError, ArithmeticError, json.JSONDecodeError, UnicodeDecodeError):
-        raise ValueError(f"{path}: holds no front_end with the fields of FrontEnd, all but kind numbers") from None
+    return front_end_from(read_file(path), path)
 
 
 def as_json(result: Profile, front_end: FrontEnd | None) -> dict[str, Any]:

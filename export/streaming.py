@@ -137,13 +137,24 @@ class Int8Stream:
 
     def _steps(self, clips: NDArray[np.int8]) -> Iterator[NDArray[np.int8]]:
         """Logits [batch, outputs] of one frame after another."""
-        found = [np.full((self.batch, *state.shape[1:]), state.zero_point, np.int8) for state in self.states]
+        found = self.first_states()
         for frame in clips.swapaxes(0, 1):
-            for tensor, values in zip(self._inputs, (frame, *found), strict=True):
-                self._interpreter.set_tensor(tensor["index"], values)
-            self._interpreter.invoke()
-            logits, *found = (self._interpreter.get_tensor(tensor["index"]) for tensor in self._outputs)
+            logits, found = self.step(frame, found)
             yield logits
+
+    def first_states(self) -> list[NDArray[np.int8]]:
+        """The states before the first frame."""
+        return [np.full((self.batch, *state.shape[1:]), state.zero_point, np.int8) for state in self.states]
+
+    def step(
+        self, codes: NDArray[np.int8], states: Sequence[NDArray[np.int8]]
+    ) -> tuple[NDArray[np.int8], list[NDArray[np.int8]]]:
+        """Raw outputs [batch, outputs] of one step, whose input is of these codes, and the states that it leaves."""
+        for tensor, values in zip(self._inputs, (codes, *states), strict=True):
+            self._interpreter.set_tensor(tensor["index"], values)
+        self._interpreter.invoke()
+        logits, *after = (self._interpreter.get_tensor(tensor["index"]) for tensor in self._outputs)
+        return logits, after
 
 
 def int8_outputs(model: bytes, features: NDArray[np.float32]) -> NDArray[np.float32]:

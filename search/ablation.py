@@ -14,6 +14,7 @@ from search.run import prepared
 from search.study import finished_report
 from spaces import recipe_space
 from trainables.assignment import Task
+from trainables.recipe import recipe
 
 if TYPE_CHECKING:
     from export.results import Results
@@ -25,9 +26,7 @@ def ablate(options: Options, say: Callable[[str], None]) -> Ended:
     """Train what is not there yet, then write and say the table. Raises `ValueError` where a recipe has no ablation."""
     from search.ray_tune import Cluster
 
-    settings = recipe_space(options.recipe).ABLATION
-    if not settings:
-        raise ValueError(f"--ablation: {options.recipe} has none")
+    settings = possible_settings(options, say)
     require_answer(options.address)
     store = open_store(options.results)
 
@@ -49,6 +48,22 @@ def ablate(options: Options, say: Callable[[str], None]) -> Ended:
         left = any(_tasks(setting, options, store.results) for setting in settings)
     fault = str(cluster.fault) if cluster.fault else None
     return Ended(not left or cluster.out_of_time, sum(row.seeds for row in rows), fault)
+
+
+def possible_settings(options: Options, say: Callable[[str], None]) -> list[Setting]:
+    """The recipe's settings, without those, which are said, that the teacher cannot teach."""
+    settings, fixed = recipe_space(options.recipe).ABLATION, recipe(options.recipe).fixed(options.request)
+    if not settings:
+        raise ValueError(f"--ablation: {options.recipe} has none")
+    barred = {
+        setting.name: f"with this --teacher, {name} is {value}"
+        for setting in settings
+        for name, value in fixed.items()
+        if setting.params.get(name, value) != value
+    }
+    for name, why in barred.items():
+        say(f"{name} is left out: {why}")
+    return [setting for setting in settings if setting.name not in barred]
 
 
 def _tasks(setting: Setting, options: Options, results: Results) -> list[Task]:

@@ -35,7 +35,7 @@ def run_one(options: Options, path: Path) -> str:
     `ignored` names parameters of the point that belong to branches it does not take, as a W&B sweep sends them. Where a
     W&B agent started this process, the trial becomes the run that the agent asked for.
     """
-    if options.narrowing != Narrowing():
+    if options.narrowing != Narrowing().fixing(recipe(options.recipe).fixed(options.request)):
         raise ValueError("--one: the point says it all; leave out --set and --range")
     given = read_params(options.recipe, path)
     params = taken(options.recipe, given)

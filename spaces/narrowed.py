@@ -49,12 +49,14 @@ class Narrowing:
         return recipe_space.space(cast("BaseTrial", NarrowedTrial(trial, self)))
 
     def fixing(self, others: Mapping[str, Scalar]) -> Narrowing:
-        """With `others` fixed as well; one that is fixed to something else is a `ValueError`."""
+        """With `others` fixed as well; one that is fixed to something else, or has a range, is a `ValueError`."""
         for name, value in others.items():
             if self.fixed.get(name, value) != value:
                 raise ValueError(
                     f"--set: {name}={self.fixed[name]} needs another --teacher; with this one, {name} is {value}"
                 )
+            if name in self.ranges:
+                raise ValueError(f"--range: {name} needs another --teacher; with this one, {name} is {value}")
         return Narrowing({**self.fixed, **others}, self.ranges)
 
     def adjusted(self, point: Mapping[str, Scalar]) -> dict[str, Scalar]:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
-from trainables.alarms import FalseAlarms, count_alarms, threshold_at_recall, threshold_under
+from export.decision import HOLD_SECONDS, decisions_in
+from export.false_alarms import FalseAlarms
+from trainables.alarms import count_alarms, threshold_at_recall, threshold_under
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from trainables.corpora.running import Running
     from trainables.recipe import Judgement
 
-# One sound stays in a window of a second for as long, and a device that has just woken listens to something else.
-REFRACTORY_SECONDS = 2.0
 RECALLS = (0.9, 0.95)
 CEILING_PER_HOUR = 1.0
 
@@ -89,9 +89,9 @@ class Heard:
 
 
 def refractory_decisions(front_end: FrontEnd, hop: int) -> int:
-    """Decisions in `REFRACTORY_SECONDS`, one every `hop` frames."""
+    """Decisions in `HOLD_SECONDS`, one every `hop` frames."""
     seconds = hop * front_end.hop_samples / front_end.sample_rate_hz
-    return math.ceil(REFRACTORY_SECONDS / seconds - 1e-9)
+    return decisions_in(HOLD_SECONDS, seconds)
 
 
 def epoch_value(heard: Heard, per_hour: float, f1: float) -> float:
@@ -131,7 +131,7 @@ def judged_on_streams(judgement: Judgement, heard: Mapping[str, Heard], ceiling:
         judgement,
         validation={**judgement.validation, **figures["validation"]},
         test={**judgement.test, **figures["test"]},
-        decision={**judgement.decision, "threshold": threshold, "refractory_seconds": REFRACTORY_SECONDS},
+        decision={**judgement.decision, "threshold": threshold, "refractory_seconds": HOLD_SECONDS},
         rows=[*judgement.rows, *alarm_rows(heard, points)],
     )
 

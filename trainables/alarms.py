@@ -1,46 +1,13 @@
-"""Alarms on a stream without the event: counted, bounded, and thresholds that keep them under a ceiling."""
+"""Alarms on a stream without the event: counted, and thresholds that keep them under a ceiling."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaincinv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-LEVEL = 0.95
-
-
-@final
-@dataclass(frozen=True)
-class FalseAlarms:
-    """How many alarms `hours` of a stream brought; `low` and `high` per hour bound the true rate with 95 % confidence.
-
-    The bounds are Poisson's exact ones, half of the rest on each side; without an alarm all of it lies above, so that
-    none in one hour says fewer than 3.0 per hour.
-    """
-
-    alarms: int
-    hours: float
-
-    @property
-    def per_hour(self) -> float:
-        """The rate that was seen."""
-        return self.alarms / self.hours
-
-    @property
-    def low(self) -> float:
-        """Lower end of the interval."""
-        return float(gammaincinv(self.alarms, (1 - LEVEL) / 2)) / self.hours if self.alarms else 0.0
-
-    @property
-    def high(self) -> float:
-        """Upper end of the interval."""
-        beyond = (1 - LEVEL) / 2 if self.alarms else 1 - LEVEL
-        return float(gammaincinv(self.alarms + 1, 1 - beyond)) / self.hours
 
 
 def count_alarms(scores: NDArray[np.floating], threshold: float, refractory: int) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torchaudio
 
+from export.front_end import compressed
 from trainables.cache import content_key, filled_array
 from trainables.corpora.audio import load_audio
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 FEATURES_VERSION = 1
 CHUNK_CLIPS = 256
-MU = np.float32(255)
 
 
 def corpus_features(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32]:
@@ -64,16 +64,6 @@ def _waveforms(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32]:
 
     kept = filled_array(key, (len(corpus.clips), samples), np.float32, fill)
     return kept.reshape(len(kept), front_end.frames, front_end.hop_samples)
-
-
-def compressed(samples: NDArray[np.int16]) -> NDArray[np.float32]:
-    """int16 samples of any shape to -1..1 by the mu-law of telephones (ITU-T G.711), mu = 255, continuous.
-
-    In eight bits a voice at -40 dBFS keeps as many steps as one at -10: linear codes would leave it two of them. A
-    device needs one sample at a time, no level of the clip.
-    """
-    level = np.abs(samples.astype(np.float32)) * np.float32(MU / 32768)
-    return np.asarray(np.copysign(np.log1p(level) / np.log1p(MU), samples), np.float32)
 
 
 def log_mel(audio: Tensor, front_end: FrontEnd) -> Tensor:

@@ -31,8 +31,8 @@ class Request:
 
     `private` is a folder of captures that join it, `train_on` both, private or public clips: baby_cry alone reads them.
     `noise` and `rooms`, folders of recordings and of impulse responses, are what training clips are heard in, if the
-    study has candidates that hear `views`. `teacher_layers` are those that students may be aligned with; None means the
-    source's.
+    study has candidates that hear `views`. `teacher_layers` are those that students may be aligned with, if any are to
+    be `aligned`; None means the source's.
     `streams` is a folder of long recordings without the event, and `max_false_alarms_per_hour` the ceiling that the
     best epoch and the threshold are chosen under: wakeword alone knows them.
     """
@@ -48,6 +48,7 @@ class Request:
     noise: Path | None = None
     rooms: Path | None = None
     views: bool = True
+    aligned: bool = True
     teacher_layers: tuple[int, ...] | None = None
     streams: Path | None = None
     max_false_alarms_per_hour: float | None = None

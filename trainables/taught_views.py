@@ -70,9 +70,9 @@ def taught_views(
 ) -> TaughtViews | None:
     """The corpus's views at the length that the teacher hears, and what `teach` says of them; None if none are asked.
 
-    `layers` gives the states of its layers.
-    For `talkers` and `background` see `open_disturbances`, which raises what is wrong with the request's folders. A
-    folder `_background_noise_` in the data, as in Speech Commands, is taken as if it had been named.
+    `layers` gives the states of the teacher's layers in a view, where students may be aligned with them. For `talkers`
+    and `background` see `open_disturbances`, which raises what is wrong with the request's folders. A folder
+    `_background_noise_` in the data, as in Speech Commands, is taken as if it had been named.
     """
     if not request.views:
         return None

@@ -7,8 +7,11 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+import torch
 
+from export.tflite import float_tflite, int8_tflite
 from export.tflm_host import TflmHost, _load
 
 if TYPE_CHECKING:
@@ -28,6 +31,14 @@ def test_answers_many_threads(host: TflmHost, student: bytes) -> None:
     assert len(found) == 1
     (arena,) = found
     assert arena.total_bytes == arena.head_bytes + arena.tail_bytes > 0
+
+
+def test_a_model_may_need_far_more_than_its_weights(host: TflmHost) -> None:
+    wide = torch.nn.Sequential(torch.nn.Conv2d(1, 64, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(64, 1, 3))
+    clips = np.random.default_rng(0).normal(size=(2, 200, 100, 1)).astype(np.float32)
+    model = int8_tflite(float_tflite(wide.eval(), (1, 200, 100)), clips)
+    assert len(model) < 10_000
+    assert host.arena(model).total_bytes > 200 * 100 * 64
 
 
 def test_outlives_the_death_of_its_child(host: TflmHost, student: bytes) -> None:

@@ -9,9 +9,29 @@ from pathlib import Path
 import pytest
 
 import spaces
+from search.ablation import possible_settings
+from search.options import Options
+from spaces.board import load_board
 from tests.search.studies import ROOT, command
+from tests.trainables.teachers.classifiers import AST, save_classifier
+from trainables.recipe import Request
 
-pytestmark = pytest.mark.slow
+
+def options(recipe: str, teacher: str) -> Options:
+    space = spaces.recipe_space(recipe)
+    request = Request(teacher=teacher)
+    return Options(recipe, "r", 1, 1, load_board(space.BOARD), space.BUDGET, request, ablation=True)
+
+
+def test_settings_that_the_teacher_cannot_teach_are_left_out(tmp_path: Path) -> None:
+    said: list[str] = []
+    whole = [setting.name for setting in spaces.recipe_space("wakeword").ABLATION]
+    teacher = f"classifier:{save_classifier(tmp_path, kind=AST)}"
+    kept = [setting.name for setting in possible_settings(options("wakeword", teacher), said.append)]
+    assert kept == [name for name in whole if name != "DS-CNN 32 x 3, aligned with the teacher"]
+    reason = "with this --teacher, alignment_weight is 0.0"
+    assert said == [f"DS-CNN 32 x 3, aligned with the teacher is left out: {reason}"]
+    assert len(possible_settings(options("wakeword", "speech_embedding"), said.append)) == len(whole)
 
 
 def ran(data: Path, results: Path, seeds: int) -> str:
@@ -30,6 +50,7 @@ def ran(data: Path, results: Path, seeds: int) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_an_ablation_goes_on_where_it_stopped(tmp_path: Path, speech_folder: Path) -> None:
     settings = spaces.recipe_space("wakeword").ABLATION
     ran(speech_folder, tmp_path / "r", 1)

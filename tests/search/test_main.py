@@ -13,6 +13,7 @@ from search.command_line import parser_of
 from search.config_file import with_config
 from search.record import refuse_other_run
 from spaces.narrowed import parameters
+from tests.trainables.teachers.classifiers import AST, save_classifier
 
 SMALL = ("--epochs", "1", "--trials", "1")
 
@@ -56,6 +57,10 @@ def test_unknown_board_lists_those_there_are(capsys: pytest.CaptureFixture[str])
         (["--rooms", "hall", "--set", "view_share=0"], "--noise, --rooms: view_share is fixed to 0; leave them out"),
         (["--noise", "nowhere"], "--noise: nowhere is not there"),
         (["--rooms", "Makefile"], "--rooms: Makefile is no folder"),
+        (
+            ["--teacher-layers", "1", "--set", "alignment_weight=0"],
+            "--teacher-layers: alignment_weight is fixed to 0; leave it out",
+        ),
         (["--set", "width=3"], "parameter 'width' is unknown"),
         (["--range", "peak_lr=1:2"], "peak_lr=1 lies outside 0.0001-0.01"),
     ],
@@ -176,6 +181,27 @@ def test_unknown_teacher_is_named(capsys: pytest.CaptureFixture[str], tmp_path: 
 def test_a_recipe_without_views_refuses_noise(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["speech_emotion", "--noise", "hall"]) == command.BAD_INPUT
     assert "--noise, --rooms: speech_emotion hears no clip in noise; leave them out" in capsys.readouterr().err
+
+
+def test_a_recipe_without_alignment_refuses_layers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["baby_cry", "--teacher-layers", "1"]) == command.BAD_INPUT
+    assert "--teacher-layers: baby_cry aligns no student; leave it out" in capsys.readouterr().err
+
+
+def test_an_ablation_without_noise_refuses_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["baby_cry", "--ablation", "--noise", "hall"]) == command.BAD_INPUT
+    assert "--noise, --rooms: view_share is 0 in all of the ablation; leave them out" in capsys.readouterr().err
+
+
+def test_alignment_with_a_teacher_that_shows_no_layers_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    teacher = ("--teacher", f"classifier:{save_classifier(tmp_path, kind=AST)}")
+    capsys.readouterr()
+    said = refused(capsys, *teacher, "--set", "alignment_weight=0.1")
+    assert "--set: alignment_weight=0.1 needs another --teacher; with this one, alignment_weight is 0.0" in said
+    said = refused(capsys, *teacher, "--range", "alignment_weight=0:0.1")
+    assert "--range: alignment_weight needs another --teacher; with this one, alignment_weight is 0.0" in said
 
 
 def test_a_head_that_the_teacher_does_not_teach_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from search.__main__ import DONE, main
 from search.one import read_params, taken
 from search.views import under_agent
 from spaces import recipe_space
+from tests.trainables.teachers.classifiers import AST, save_classifier
 from trainables.assignment import candidate_of
 
 POINT = recipe_space("wakeword").START_POINTS[0]
@@ -38,6 +40,17 @@ def test_the_params_of_a_trials_metrics_are_a_point(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     path.write_text(json.dumps({"schema": 1, "params": dict(POINT)}))
     assert read_params("wakeword", path) == POINT
+
+
+def test_a_point_may_have_a_teacher_that_fixes_a_parameter(
+    tmp_path: Path, speech_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    point, teacher = tmp_path / "point.json", save_classifier(tmp_path / "teacher", kind=AST)
+    point.write_text(json.dumps({**POINT, "hop_ms": 20, "mels": 20, "tiny_conv_width": 8}))
+    data = ("--data", str(speech_folder), "--word", "up", "--teacher", f"classifier:{teacher}")
+    where = ("--results", str(tmp_path / "r"), "--cpus", "1")
+    assert main(["wakeword", *data, *where, "--epochs", "1", "--one", str(point)]) == DONE
+    assert json.loads(capsys.readouterr().out)["outcome"] == "trained"
 
 
 def test_an_agent_is_known_by_its_sweep(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,13 +87,16 @@ def test_compression_is_asked_where_it_applies(seed: int) -> None:
     assert candidate.pruning.prune_from == trial.params.get("prune_from", 1.0)
 
 
+@pytest.fixture(scope="module")
+def narrowing() -> Narrowing:
+    sets, ranges = ["temperature=3", "student=ds_cnn", "mels=32"], ["peak_lr=1e-4:1e-3", "ds_cnn_width=16:32"]
+    return parse_narrowing(sets, ranges, parameters(spaces.recipe_space("wakeword")))
+
+
 @given(seed=st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
-def test_narrowing_holds(seed: int) -> None:
+def test_narrowing_holds(narrowing: Narrowing, seed: int) -> None:
     space = spaces.recipe_space("wakeword")
-    narrowing = parse_narrowing(
-        ["temperature=3", "student=ds_cnn", "mels=32"], ["peak_lr=1e-4:1e-3", "ds_cnn_width=16:32"], parameters(space)
-    )
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)).ask()
     candidate = narrowing.propose(space, trial)
     assert candidate.distillation.temperature == 3.0
@@ -177,6 +180,8 @@ def test_a_recipe_can_fix_what_the_request_leaves_no_choice_in() -> None:
     assert narrowing.fixing({"width": 8}) == narrowing
     with pytest.raises(ValueError, match="--set: width=8 needs another --teacher; with this one, width is 4"):
         narrowing.fixing({"width": 4})
+    with pytest.raises(ValueError, match="--range: alpha needs another --teacher; with this one, alpha is 0"):
+        narrowing.fixing({"alpha": 0.0})
 
 
 def test_the_sources_other_presets_begin_a_search() -> None:

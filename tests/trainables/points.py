@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from pathlib import Path
 
 import optuna
@@ -23,8 +25,13 @@ def choices(distribution: BaseDistribution) -> tuple[Scalar, ...]:
     return distribution.choices  # type: ignore[return-value]
 
 
+@functools.cache
+def known_of(name: str) -> Mapping[str, BaseDistribution]:
+    return parameters(spaces.recipe_space(name))
+
+
 def students(name: str) -> list[str]:
-    return [str(choice) for choice in choices(parameters(spaces.recipe_space(name))["student"])]
+    return [str(choice) for choice in choices(known_of(name)["student"])]
 
 
 # Over 20 s: a hundred operators, or two conversions of many.
@@ -43,8 +50,7 @@ def material_of(name: str, speech_folder: Path) -> Material:
 def point(name: str, student: str, seed: int = 0) -> dict[str, Scalar]:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     asked = study.ask()
-    space = spaces.recipe_space(name)
-    known = parameters(space)
+    space, known = spaces.recipe_space(name), known_of(name)
     smallest = {
         "mels": min,
         "hop_ms": max,

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from export.false_alarms import FalseAlarms
 from spaces import recipe_space
 from spaces.board import load_board
 from spaces.candidate import Scalar
 from spaces.front_end import FrontEnd
 from trainables.alarm_rows import Heard, epoch_value, judged_on_streams, refractory_decisions
-from trainables.alarms import FalseAlarms
 from trainables.assignment import Assignment
 from trainables.recipe import Judgement, Request, recipe
 from trainables.trial import run_trial

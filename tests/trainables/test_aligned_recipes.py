@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 import spaces
 from spaces.board import load_board
 from spaces.candidate import Scalar
+from tests.trainables.teachers.classifiers import AST, save_classifier
 from trainables.assignment import Assignment, candidate_of
 from trainables.cache import cached_array
 from trainables.recipe import Material, Request, recipe
+from trainables.teachers import layer_states, of_views
 from trainables.trial import run_trial
 
 ALIGNED = ("speech_emotion", "wakeword")
@@ -55,6 +58,41 @@ def test_workers_are_handed_the_layers(name: str, speech_folder: Path) -> None:
     assert material.teacher_layers is not None
     handed = recipe(name).arrays(material)[material.teacher_layers.key]
     assert np.array_equal(handed, cached_array(material.teacher_layers.key, lambda: np.zeros(1)))
+
+
+@pytest.mark.parametrize("name", ALIGNED)
+def test_a_study_that_aligns_nobody_asks_for_no_layers(
+    name: str, speech_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layer_states, "kept_layer_states", None)
+    monkeypatch.setattr(of_views, "view_layer_states", None)
+    request = Request(data=speech_folder, word=None if name == "speech_emotion" else "up", aligned=False)
+    material = recipe(name).prepare(request)
+    assert material.teacher_layers is None
+    assert material.views is None or material.views.layers == ()
+    aligned = candidate_of(name, preset(name, alignment_weight=0.1))
+    assert recipe(name).training_set(material, aligned).teacher_layers == ()
+
+
+@pytest.mark.parametrize("name", ALIGNED)
+def test_a_classifier_that_shows_no_layers_teaches_without_them(name: str, speech_folder: Path, tmp_path: Path) -> None:
+    spec = f"classifier:{save_classifier(tmp_path, kind=AST)}"
+    request = Request(data=speech_folder, word=None if name == "speech_emotion" else "up", teacher=spec)
+    assert recipe(name).fixed(request) == {"alignment_weight": 0.0}
+    material = recipe(name).prepare(request)
+    assert material.teacher_layers is None
+    assert material.views is None or material.views.layers == ()
+    named = replace(request, teacher_layers=(1,))
+    assert recipe(name).fixed(named) == {}
+    with pytest.raises(ValueError, match="holds a audio-spectrogram-transformer; layers are had of wav2vec2"):
+        recipe(name).prepare(named)
+
+
+@pytest.mark.parametrize("teacher", ["speech_embedding", "mean(speech_embedding, classifier:{})", "classifier:{}"])
+def test_teachers_that_show_layers_leave_alignment_free(teacher: str, tmp_path: Path) -> None:
+    spec = teacher.format(save_classifier(tmp_path))
+    for name in ALIGNED:
+        assert recipe(name).fixed(Request(teacher=spec)) == {}
 
 
 def test_layers_that_there_are_not_are_refused(speech_folder: Path) -> None:

@@ -286,6 +286,15 @@ def test_a_teacher_that_does_not_know_cries_is_warned_about(cry_folder: Path, mo
     assert "teacher: clueless reaches AUC 0.50 on train, under 0.8: it filters badly" in warnings
 
 
+def test_a_fine_tuned_teacher_is_refused_before_any_work_where_views_are_heard(tmp_path: Path) -> None:
+    request = Request(tmp_path / "nowhere", teacher="fine_tuned(wav2vec2:somewhere, layers=1)")
+    message = r"--teacher: fine_tuned\(.*\) cannot score clips in noise and rooms; add --set view_share=0"
+    with pytest.raises(ValueError, match=message):
+        recipe("baby_cry").prepare(request)
+    with pytest.raises(ValueError, match=r"--data: .*nowhere is not there"):
+        recipe("baby_cry").prepare(replace(request, views=False))
+
+
 def test_captures_reach_the_training_split(cry_folder: Path, tmp_path: Path) -> None:
     for take in range(20, 40):
         for label in ("crying", "other"):

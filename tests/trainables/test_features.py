@@ -9,13 +9,13 @@ import torch
 import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
+from export.front_end import compressed
 from spaces.baby_cry import YAMNET_FRONT_END
 from spaces.front_end import FrontEnd
 from trainables.corpora.audio import load_audio
 from trainables.corpora.wakeword_task import open_corpus
-from trainables.features import compressed, corpus_features, log_mel
+from trainables.features import corpus_features, log_mel
 
 
 def torchaudios(audio: torch.Tensor, front_end: FrontEnd) -> torch.Tensor:
@@ -48,14 +48,6 @@ def test_short_windows_agree_with_torchaudio_where_both_have_frames() -> None:
     shifted = torch.nn.functional.pad(audio, (56, 56))
     reference = torchaudios(shifted, front_end)
     torch.testing.assert_close(log_mel(audio, front_end), reference[:, : front_end.frames], atol=1e-4, rtol=1e-4)
-
-
-@given(arrays(np.int16, 40))
-def test_compression_is_the_mu_law_of_torchaudio(samples: np.ndarray) -> None:
-    found = compressed(samples)
-    assert ((np.sign(found) == np.sign(samples)) | (samples == 0)).all()
-    codes = torchaudio.transforms.MuLawEncoding()(torch.from_numpy(samples.astype(np.float32) / 32768)).numpy()
-    np.testing.assert_allclose((found + 1) / 2 * 255, codes, atol=0.51)
 
 
 def test_a_waveform_is_kept_once_for_every_step(speech_folder: Path) -> None:

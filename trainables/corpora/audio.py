@@ -8,7 +8,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
@@ -23,6 +23,8 @@ from trainables.corpora.corpus import Corpus
 
 Samples = NDArray[np.float32]
 
+# What libsndfile decodes of what people keep.
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
 _VERSION = 1
 _FULL_SCALE = 32768
 
@@ -60,6 +62,11 @@ def inspect_audio(folder: Path, paths: Sequence[Path]) -> dict[Path, AudioFile]:
     if any(known.get(name) != entry for name, entry in found.items()):
         _write_index(index_path, {**known, **found})
     return {path: AudioFile(**found[str(path.absolute())][1]) for path in paths}
+
+
+def audio_files(paths: Iterable[Path]) -> list[Path]:
+    """Those of a known suffix, sorted; hidden ones, as macOS leaves beside the real, are none."""
+    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
 
 
 def decode(path: Path) -> tuple[Samples, int]:

@@ -12,8 +12,17 @@ import numpy as np
 
 from trainables.cache import Mapped, cached_array, content_key, filled_array
 from trainables.corpora.acoustics import noise_tracks, rooms
-from trainables.corpora.audio import AudioFile, Samples, decode, inspect_audio, load_audio, resample, to_int16
-from trainables.corpora.folders import SUFFIXES
+from trainables.corpora.audio import (
+    SUFFIXES,
+    AudioFile,
+    Samples,
+    audio_files,
+    decode,
+    inspect_audio,
+    load_audio,
+    resample,
+    to_int16,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -161,7 +170,7 @@ def _audio_files(folder: Path, option: str) -> dict[Path, AudioFile]:
     folder = folder.resolve()
     if not folder.is_dir():
         raise ValueError(f"{option}: {folder} is {'no folder' if folder.exists() else 'not there'}")
-    files = inspect_audio(folder, sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES))
+    files = inspect_audio(folder, audio_files(folder.rglob("*")))
     if not files:
         raise ValueError(f"{option}: {folder} holds no {' or '.join(SUFFIXES)}")
     for path, file in files.items():

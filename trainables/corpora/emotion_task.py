@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from trainables.corpora import espeak_emotions
+from trainables.corpora.audio import audio_files
 from trainables.corpora.corpus import Clip, Corpus, Recording, content_hash
 from trainables.corpora.emotion_names import EMOTIONS, UnknownEmotionError, emotion_of, recording_of
-from trainables.corpora.folders import SUFFIXES, read_class_folders, read_folder
+from trainables.corpora.folders import read_class_folders, read_folder
 from trainables.corpora.manifest import MANIFEST
 from trainables.corpora.splits import Splitting, split_clips
 from trainables.corpora.wakeword_task import check_readable, readable_clips, skipped_doubt, task_doubts
@@ -57,8 +58,7 @@ def read_emotions(folder: Path, task: str | None = None) -> tuple[tuple[Recordin
     """The recordings of a folder with their emotions as labels, and doubts about it as sentences."""
     if not folder.is_dir() or (folder / MANIFEST).is_file() or task is not None:
         return read_folder(folder, task), ()
-    audio = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
-    named = [(path, recording_of(path)) for path in audio]
+    named = [(path, recording_of(path)) for path in audio_files(folder.rglob("*"))]
     if not any(recording for _, recording in named):
         return tuple(replace(r, label=_spelled(r.label)) for r in read_class_folders(folder)), ()
     # Archives of TESS hold a second copy of every file in a folder within the folder.

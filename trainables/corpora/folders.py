@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from trainables.corpora.audio import SUFFIXES, audio_files
 from trainables.corpora.corpus import Recording
 from trainables.corpora.manifest import MANIFEST, read_manifest
 
 BACKGROUND_NOISE = "_background_noise_"
-SUFFIXES = (".wav", ".flac")
 
 _SPEECH_COMMANDS = re.compile(r"(?P<speaker>.+)_nohash_\d+")
 _LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
@@ -31,7 +31,7 @@ def read_folder(folder: Path, task: str | None = None) -> tuple[Recording, ...]:
 
 
 def read_class_folders(folder: Path) -> tuple[Recording, ...]:
-    """The .wav and .flac files of `<label>/`, in the order of their paths.
+    """The audio files of `<label>/`, in the order of their paths.
 
     `<speaker>_nohash_<n>` names a speaker, as in Speech Commands (Warden 2018, arXiv:1804.03209), whose lists of
     validation and test files are kept where both lie in the folder; `_background_noise_` is no label.
@@ -42,11 +42,12 @@ def read_class_folders(folder: Path) -> tuple[Recording, ...]:
         Recording(path, label.name, speaker=_speaker(path), split=splits(f"{label.name}/{path.name}"))
         for label in labels
         if label.name != BACKGROUND_NOISE
-        for path in sorted(label.iterdir())
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        for path in audio_files(label.iterdir())
     ]
     if not recordings:
-        raise ValueError(f"--data: {folder} holds neither {MANIFEST} nor audio as <label>/<clip>.wav or .flac")
+        raise ValueError(
+            f"--data: {folder} holds neither {MANIFEST} nor audio as <label>/<clip>, {' or '.join(SUFFIXES)}"
+        )
     return tuple(recordings)
 
 

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from trainables.cache import content_key, filled_array
-from trainables.corpora.audio import AudioFile, decode, fit_length, inspect_audio, resample, to_int16
+from trainables.corpora.audio import (
+    SUFFIXES,
+    AudioFile,
+    audio_files,
+    decode,
+    fit_length,
+    inspect_audio,
+    resample,
+    to_int16,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +30,6 @@ if TYPE_CHECKING:
     from trainables.corpora.corpus import Corpus
 
 _VERSION = 1
-SUFFIXES = (".flac", ".wav", ".mp3", ".ogg")
 HELD_OUT = ("validation", "test")
 
 
@@ -108,7 +116,7 @@ def recordings(folder: Path, corpus: Corpus) -> tuple[dict[str, tuple[Piece, ...
     the corpus holds already, are left out. A folder without a readable recording is a `ValueError`.
     """
     folder = folder.resolve()
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = audio_files(folder.rglob("*"))
     files = inspect_audio(folder, paths)
     known = {clip.audio_hash for clip in corpus.clips}
     kept: dict[str, Piece] = {}

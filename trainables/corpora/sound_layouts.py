@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from trainables.corpora.audio import audio_files
 from trainables.corpora.corpus import Recording
-from trainables.corpora.folders import SUFFIXES, read_folder
+from trainables.corpora.folders import read_folder
 from trainables.corpora.manifest import MANIFEST
 
 ESC50 = Path("meta") / "esc50.csv"
@@ -53,7 +54,7 @@ def read_esc50(folder: Path) -> tuple[Recording, ...]:
 
 
 def read_segments(folder: Path, lists: Sequence[Path]) -> tuple[tuple[Recording, ...], tuple[str, ...]]:
-    """Clips that AudioSet's `lists` name, found anywhere in the folder as `[Y]<YTID>[_start[_end]].wav` or .flac.
+    """Clips that AudioSet's `lists` name, found anywhere in the folder as `[Y]<YTID>[_start[_end]]`.
 
     Lists whose names begin with `eval` are for test, others for training; one kind alone gives no splits. Clips that
     are not there are counted in a doubt; where none is, that is a `ValueError`.
@@ -93,6 +94,5 @@ def _split(path: Path) -> str:
 
 
 def _files_by_video(folder: Path) -> dict[str, Path]:
-    audio = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
-    named = ((_VIDEO.fullmatch(path.stem), path) for path in audio)
+    named = ((_VIDEO.fullmatch(path.stem), path) for path in audio_files(folder.rglob("*")))
     return {match["id"]: path for match, path in named if match}

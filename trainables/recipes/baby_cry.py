@@ -25,6 +25,7 @@ from trainables.metrics import Detection, best_f1_threshold, correlation, detect
 from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.taught_views import views_for
 from trainables.teachers.cross_fitted import Teacher, fold_warnings, taught_by
+from trainables.teachers.of_views import refuse_views
 from trainables.teachers.yamnet import CLASSES, CRY_CLASSES, YAMNET, Yamnet, logits_of_scores
 from trainables.teachers.yamnet_body import yamnet_body
 from trainables.training_set import TrainingSet
@@ -53,6 +54,8 @@ class BabyCry(Recipe):
     def prepare(self, request: Request) -> Material:
         """Open the corpus, cut it into windows, score each by the teacher."""
         request.refuse_streams("baby_cry")
+        if request.views:
+            refuse_views(request.teacher)
         corpus = open_cries(
             request.data,
             request.word,

@@ -20,13 +20,13 @@ from trainables.metrics import Classification, choice_counts, classification
 from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.teachers.assistant import assistant_logits
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
-from trainables.teachers.layer_states import kept_layer_states
+from trainables.teachers.layer_states import asked_layer_states, fixed_alignment
 from trainables.training_set import TrainingSet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spaces.candidate import Candidate
+    from spaces.candidate import Candidate, Scalar
 
 # Lengths that the space cuts clips to; the teacher hears the longest.
 CLIP_SECONDS = (1.0, 1.5, 2.0)
@@ -48,7 +48,7 @@ class SpeechEmotion(Recipe):
             raise ValueError("--word: speech_emotion has no word; leave it out")
         request.refuse_captures("speech_emotion")
         corpus = open_emotions(request.data, request.task, request.split, request.seed)
-        layers = kept_layer_states(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.teacher_layers)
+        layers = asked_layer_states(request, corpus, TEACHER_CLIP_SECONDS)
         teacher = taught_by(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.seed)
         everyone = np.arange(len(corpus.clips))
         taught = _figures(corpus, everyone, teacher.logits)
@@ -81,6 +81,10 @@ class SpeechEmotion(Recipe):
         samples = [round(seconds * material.corpus.sample_rate_hz) for seconds in CLIP_SECONDS]
         clips = {audio_key(material.corpus, length): load_audio(material.corpus, length) for length in samples}
         return {**clips, **material.layer_arrays()}
+
+    def fixed(self, request: Request) -> Mapping[str, Scalar]:
+        """Nobody is aligned with a teacher that shows no layers."""
+        return fixed_alignment(request)
 
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
         """Log-mel features of the candidate's front end beside the logits of the teacher, or of its assistant."""

@@ -1,4 +1,4 @@
-"""Wake word: a speech embedding or Wav2Vec2 teaches TinyConv and DS-CNN (sarpel/wakeword-training-platform)."""
+"""Wake word: encoders and classifiers teach students from TinyConv to MixedNet (sarpel/wakeword-training-platform)."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from trainables.recipe import Judgement, Material, OnStream, Recipe, Request
 from trainables.streams import epoch_hop
 from trainables.taught_views import TaughtViews, taught_views, views_for
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
-from trainables.teachers.layer_states import LayerStates, kept_layer_states
+from trainables.teachers.layer_states import LayerStates, aligns, asked_layer_states, fixed_alignment
 from trainables.teachers.of_views import refuse_views, view_layer_states, view_logits
 from trainables.training_set import TrainingSet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spaces.candidate import Candidate
+    from spaces.candidate import Candidate, Scalar
     from spaces.front_end import FrontEnd
     from trainables.corpora.views import ClipView
 
@@ -63,7 +63,7 @@ class Wakeword(Recipe):
             refuse_views(request.teacher)
         corpus = open_corpus(request.data, request.word, request.task, request.split, request.seed)  # type: ignore[arg-type]
         streams, doubts = open_streams(corpus, request.streams, request.seed)
-        layers = kept_layer_states(request.teacher, corpus, TEACHER_CLIP_SECONDS, request.teacher_layers)
+        layers = asked_layer_states(request, corpus, TEACHER_CLIP_SECONDS)
         logits, teacher = _taught(corpus, request)
         ceiling = request.max_false_alarms_per_hour
         doubts += ceiling_doubts(streams, ceiling)
@@ -97,6 +97,10 @@ class Wakeword(Recipe):
         streams = {stream.audio_key: stream.audio() for stream in material.streams.values()}
         return {**clips, **streams, **material.layer_arrays(), **material.view_arrays()}
 
+    def fixed(self, request: Request) -> Mapping[str, Scalar]:
+        """Nobody is aligned with a teacher that shows no layers."""
+        return fixed_alignment(request)
+
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
         """Log-mel features of the candidate's front end beside the teacher's logits, with views where it hears them."""
         corpus = material.corpus
@@ -111,7 +115,7 @@ class Wakeword(Recipe):
         )
 
     def score(self, material: Material, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> float:
-        """Highest F1 over all thresholds."""
+        """F1 at the threshold that is best for clips such as these."""
         target, score = material.corpus.targets()[rows] == 1, _margin(outputs)
         return detection(target, score, best_f1_threshold(target, score)).f1
 
@@ -198,7 +202,7 @@ def _views(corpus: Corpus, request: Request) -> TaughtViews | None:
         return view_layer_states(request.teacher, corpus, TEACHER_CLIP_SECONDS, view, request.teacher_layers)
 
     samples = round(max(CLIP_SECONDS) * corpus.sample_rate_hz)
-    return taught_views(request, corpus, samples, others, background, teach, layers)
+    return taught_views(request, corpus, samples, others, background, teach, layers if aligns(request) else None)
 
 
 def _figures(corpus: Corpus, rows: NDArray[np.int64], outputs: NDArray[np.float32]) -> dict[str, Detection]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.cache import Array, Mapped, cached_array, content_key
-from trainables.teachers import embedded, open_encoder
+from trainables.teachers import CLASSIFIER, TRANSFORMERS, embedded, open_encoder
+from trainables.teachers.checkpoint import kind_of
 from trainables.teachers.ensemble import members_of
 from trainables.teachers.fine_tuning import fine_tuning_of
 
 if TYPE_CHECKING:
+    from spaces.candidate import Scalar
     from trainables.corpora.corpus import Corpus
+    from trainables.recipe import Request
     from trainables.teachers.encoder import Encoder
 
 States = tuple[NDArray[np.float16], ...]
@@ -55,6 +58,29 @@ class LayerStates:
         raise RuntimeError(f"cache: {self.key} is not there; the driver makes it and hands it to its workers")
 
 
+def fixed_alignment(request: Request) -> Mapping[str, Scalar]:
+    """No alignment is the one choice where the teacher shows no layers and none were named; see `Recipe.fixed`."""
+    return {} if request.teacher_layers is not None or shows_layers(request.teacher) else {"alignment_weight": 0.0}
+
+
+def aligns(request: Request) -> bool:
+    """Whether any student of the study may be aligned."""
+    return request.aligned and not fixed_alignment(request)
+
+
+def asked_layer_states(request: Request, corpus: Corpus, clip_seconds: float) -> LayerStates | None:
+    """As `kept_layer_states` of the request's teacher and layers; None where no student may be aligned."""
+    if not aligns(request):
+        return None
+    return kept_layer_states(request.teacher, corpus, clip_seconds, request.teacher_layers)
+
+
+def shows_layers(spec: str) -> bool:
+    """False of a classifier that is none of the encoders whose layers can be had."""
+    kind, _, source = _asked(spec).partition(":")
+    return kind != CLASSIFIER or not source or kind_of(spec, source) in TRANSFORMERS
+
+
 def layer_states(spec: str, corpus: Corpus, clip_seconds: float, layers: Sequence[int] | None = None) -> States:
     """For each of `layers`, in that order, float16 [clips, steps, width] of every clip, memory-mapped.
 
@@ -70,11 +96,16 @@ def kept_layer_states(
     spec: str, corpus: Corpus, clip_seconds: float, layers: Sequence[int] | None = None
 ) -> LayerStates:
     """As `layer_states`, made where they are missing and left in the cache."""
-    encoder = open_encoder(fine_tuning_of(members_of(spec)[1][0])[0])
+    encoder = open_encoder(_asked(spec))
     layers = checked_layers(encoder, layers)
     key = content_key("layer-states", encoder.content_hash, corpus.content_hash, clip_seconds, list(layers))
     embedded.states(key, encoder, corpus, clip_seconds, lambda audio: encoder.embed_layers(audio, layers))
     return LayerStates(key, clip_seconds, tuple(layers))
+
+
+def _asked(spec: str) -> str:
+    """The encoder whose layers those of the teacher are: the first of several, as it is before fine-tuning."""
+    return fine_tuning_of(members_of(spec)[1][0])[0]
 
 
 def checked_layers(encoder: Encoder, layers: Sequence[int] | None) -> Sequence[int]:

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.corpora import audio
-from trainables.corpora.audio import AudioFile, decode, fit_length, inspect_audio, load_audio, resample, to_int16
+from trainables.corpora.audio import (
+    AudioFile,
+    audio_files,
+    decode,
+    fit_length,
+    inspect_audio,
+    load_audio,
+    resample,
+    to_int16,
+)
 from trainables.corpora.corpus import Clip, Corpus
 
 
@@ -53,6 +62,20 @@ def test_same_samples_in_another_container_have_the_same_hash(tmp_path: Path) ->
 def test_silence_is_seen(tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", np.zeros(100))
     assert inspect_audio(tmp_path, [path])[path].silent
+
+
+@pytest.mark.parametrize("suffix", audio.SUFFIXES)
+def test_every_suffix_loads(suffix: str, tmp_path: Path) -> None:
+    samples = tone(440, 16_000)
+    soundfile.write(tmp_path / f"a{suffix.upper()}", samples, 16_000)
+    soundfile.write(tmp_path / f"._a{suffix}", samples, 16_000)
+    (path,) = audio_files(tmp_path.rglob("*"))
+    assert inspect_audio(tmp_path, [path])[path].problem == ""
+    (heard,) = load_audio(corpus(path), len(samples))
+    # MP3 and Vorbis lose a little; MP3 may pad both ends.
+    spectrum = np.abs(np.fft.rfft(heard / 32768 * np.hanning(len(heard))))
+    assert np.argmax(spectrum) == round(440 * len(samples) / 16_000)
+    assert np.sqrt(np.mean(np.square(heard / 32768))) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
 
 
 def truncated_flac(path: Path) -> None:

@@ -75,7 +75,7 @@ def test_folders_that_cannot_be_used_are_named(option: str, corpus: Corpus, tmp_
     with pytest.raises(ValueError, match=f"--{option}: .*gone is not there"):
         open_as(tmp_path / "gone")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=f"--{option}: .*empty holds no .wav or .flac"):
+    with pytest.raises(ValueError, match=f"--{option}: .*empty holds no .wav or .flac or .mp3 or .ogg"):
         open_as(tmp_path / "empty")
     (tmp_path / "empty" / "a.wav").write_bytes(b"")
     with pytest.raises(ValueError, match=rf"--{option}: .*a.wav is empty \(0 bytes\)"):

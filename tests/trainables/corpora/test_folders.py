@@ -62,7 +62,7 @@ def test_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
 def test_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     (tmp_path / "yes").mkdir()
     with pytest.raises(
-        ValueError, match=r"--data: .* holds neither manifest.csv nor audio as <label>/<clip>.wav or .flac"
+        ValueError, match=r"--data: .* holds neither manifest.csv nor audio as <label>/<clip>, .wav or .flac or .mp3"
     ):
         read_folder(tmp_path)
 

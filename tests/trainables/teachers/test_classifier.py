@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 import transformers
 
+from tests.trainables.teachers.classifiers import save_classifier
 from trainables.corpora.audio import load_audio
 from trainables.corpora.corpus import Corpus
 from trainables.corpora.disturbances import open_disturbances
@@ -24,30 +25,6 @@ from trainables.teachers.layer_states import layer_states
 from trainables.teachers.of_views import view_logits
 
 SmallEncoder = Callable[[str], Path]
-NAMES = ("Down", "UP", "hat")
-
-
-def save_classifier(folder: Path, names: tuple[str, ...] = NAMES, kind: str = "wav2vec2") -> Path:
-    """A small classifier as a person's training leaves it."""
-    torch.manual_seed(0)
-    small: dict[str, Any] = {
-        "hidden_size": 16,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 16,
-    }
-    labels: dict[str, Any] = {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
-    config: Any
-    if kind == "audio-spectrogram-transformer":
-        config = transformers.ASTConfig(**small, **labels, max_length=128, num_mel_bins=32)
-        extractor: Any = transformers.ASTFeatureExtractor(num_mel_bins=32, max_length=128)
-    else:
-        positions: dict[str, Any] = {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
-        config = transformers.Wav2Vec2Config(**small, **labels, **positions, conv_dim=(16,) * 7)
-        extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=True)
-    transformers.AutoModelForAudioClassification.from_config(config).save_pretrained(folder)
-    extractor.save_pretrained(folder)
-    return folder
 
 
 def said_by_transformers(folder: Path, corpus: Corpus) -> torch.Tensor:
