@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from export.format_names import FORMATS, format_names
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,7 +25,6 @@ RESERVED = {
     "try": "export.trial_run",
 }
 DONE, FAILED, BAD_INPUT, PARTIAL = 0, 1, 2, 3
-_SEED_COLUMNS = ("mean", "low", "high", "seeds", "p_nondominated")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,142 +52,134 @@ def _parser() -> argparse.ArgumentParser:
         "./profile. Exit codes: 0 done, 1 failed, 2 bad input, 3 damaged or unfinished folders were left "
         "out.",
     )
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="the folder that a search wrote")
+    parser.add_argument(
+        "results", type=Path, nargs="+", metavar="RESULTS", help="the folder that a search wrote, or several as one"
+    )
+    parser.add_argument(
+        "--objectives",
+        default="",
+        metavar="NAME,NAME",
+        help="the front over these figures of each trial instead of the search's: score, decision_ms, arena_bytes, "
+        "flash_bytes, score_float, parameters, validation.NAME; NAME:min or NAME:max says which way",
+    )
+    parser.add_argument(
+        "--budget", default="", metavar="CEILINGS", help="other ceilings, as in flash=512K,arena=200K,latency=50"
+    )
     parser.add_argument(
         "--pick",
         default="knee",
         metavar="RULE",
         help="knee: nearest to the best of every objective (default); best: highest score; smallest: arena, then "
-        "flash; within:0.01: smallest within 0.01 of the best score; a trial's number; or final:NUMBER, the trial as "
-        "search --final trained it at full length",
+        "flash; within:0.01: smallest within 0.01 of the best score; a trial's number (FOLDER/NUMBER where there are "
+        "several); or final:NUMBER, the trial as search --final trained it at full length",
     )
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the student goes (default: RESULTS/export)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where the student goes (default: RESULTS/export; of several folders nothing is written without it)",
+    )
+    parser.add_argument("--table", type=Path, metavar="FILE", help="write every trial to FILE.csv or FILE.parquet")
+    parser.add_argument(
+        "--formats",
+        type=format_names,
+        default=(),
+        metavar="NAME,NAME",
+        help=f"write the student in other formats, each compared with the INT8 .tflite: {', '.join(FORMATS)}",
+    )
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds something else")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     return parser
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from export.front import find_front, pick, write_front_files
-    from export.report import write_report
-    from export.results import read_study, require_trained
-    from export.student import check_output, export_student
+    from export.front import find_front
+    from export.picks import pick
+    from export.reviewed import opened
+    from export.trial_table import check_table, write_table
 
-    study = read_study(arguments.results)
-    require_trained(study)
-    front = find_front(study)
+    if arguments.table:
+        check_table(arguments.table)
+    front = find_front(opened(arguments.results, arguments.objectives, arguments.budget))
     _say_damaged(front)
     picked = pick(front, arguments.pick)
-    folder = arguments.out or arguments.results / "export"
+    folder = _output_folder(arguments)
+    listing = _written(front, picked, folder, arguments) if folder else None
+    if arguments.table:
+        write_table(front, arguments.table)
+    if arguments.json:
+        print(_as_json(front, listing, folder))
+    else:
+        _print_text(front, picked, folder, arguments)
+    return PARTIAL if front.study.damaged or front.retrained.left_out or _refused(folder, arguments) else DONE
+
+
+def _output_folder(arguments: argparse.Namespace) -> Path | None:
+    if arguments.out or len(arguments.results) == 1:
+        return Path(arguments.out or arguments.results[0] / "export")
+    if arguments.formats:
+        raise ValueError("--out: several results folders were given; say where the student goes")
+    return None
+
+
+def _written(front: Front, picked: TrialRow, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    from export.front import write_front_files
+    from export.report import write_report
+    from export.student import check_output, export_student
+
     check_output(front, folder, overwrite=arguments.overwrite)
-    write_front_files(front)
-    write_report(front, picked)
-    listing = export_student(front, picked, arguments.pick, folder)
-    print(_as_json(front, listing, folder) if arguments.json else _as_text(front, picked, arguments.pick, folder))
-    return PARTIAL if front.study.damaged or front.retrained.left_out else DONE
+    if front.study.as_searched:
+        write_front_files(front)
+        write_report(front, picked)
+    return export_student(front, picked, arguments.pick, folder, arguments.formats)
+
+
+def _refused(folder: Path | None, arguments: argparse.Namespace) -> bool:
+    """Whether a format that was asked for could not carry the student."""
+    if not arguments.formats or folder is None:
+        return False
+    from export.formats import read_formats
+
+    return any("reason" in facts for facts in read_formats(folder)["formats"].values())
+
+
+def _print_text(front: Front, picked: TrialRow, folder: Path | None, arguments: argparse.Namespace) -> None:
+    from export.front_text import front_as_text
+
+    written = [f"written: {folder}"] if folder else []
+    if front.study.as_searched:
+        written.append(f"report: {front.study.results.report_html}")
+    if arguments.table:
+        written.append(f"table: {arguments.table}")
+    if arguments.formats and folder:
+        from export.formats import formats_as_text, read_formats
+
+        written += ["", *formats_as_text(read_formats(folder))]
+    print(front_as_text(front, picked, arguments.pick, written))
 
 
 def _say_damaged(front: Front) -> None:
+    if not front.study.as_searched:
+        for warning in front.study.run.details.get("warnings") or ():
+            print(f"warning: {warning}", file=sys.stderr)
     for number, fault in front.study.damaged.items():
-        print(f"warning: trial {number} left out, its folder is damaged: {fault}", file=sys.stderr)
+        name = front.study.name_of(number)
+        print(f"warning: trial {name} left out, its folder is damaged: {fault}", file=sys.stderr)
     for folder, fault in front.retrained.left_out.items():
         print(f"warning: {folder} left out: {fault}", file=sys.stderr)
 
 
-def _as_json(front: Front, listing: dict[str, Any], folder: Path) -> str:
+def _as_json(front: Front, listing: dict[str, Any] | None, folder: Path | None) -> str:
     from export.front import front_as_dict
 
     study = front.study
     rest = {
-        "hypervolume": front.hypervolume,
         "counts": study.counts,
-        "damaged": {str(number): fault for number, fault in study.damaged.items()},
+        "damaged": {study.name_of(number): fault for number, fault in study.damaged.items()},
         "left_out": dict(front.retrained.left_out),
-        "export": {"folder": str(folder), **listing},
+        "export": None if listing is None else {"folder": str(folder), **listing},
     }
     return json.dumps(front_as_dict(front) | rest, indent=1)
-
-
-def _as_text(front: Front, picked: TrialRow, rule: str, folder: Path) -> str:
-    study = front.study
-    lines = [
-        f"{study.run.recipe} on {study.run.board_name}: {study.summary()}",
-        f"front: {len(front.members)} trials, hypervolume {front.hypervolume:.3f}",
-        "",
-        *_table(front, picked),
-        *_gains(front),
-        *_doubt(front),
-        "",
-        f"picked ({rule}): {_picked(front, picked)}",
-        f"written: {folder}",
-        f"report: {study.results.report_html}",
-    ]
-    return "\n".join(lines)
-
-
-def _gains(front: Front) -> list[str]:
-    from export.figures import beside_teacher, difference
-
-    lines = []
-    for number, member in front.retrained.members.items():
-        said = [f"{difference(member.gain)} over labels alone, {member.gain.count} seeds"] if member.gains else []
-        said += [f"F1 less the teacher's {beside_teacher(member)}"] if member.gaps else []
-        lines += [f"trial {number} on test: {'; '.join(said)}"] if said else []
-    return ["", *lines] if lines else []
-
-
-def _doubt(front: Front) -> list[str]:
-    from export.figures import confirming_command, doubt
-
-    said = doubt(front)
-    return [f"{said}; fresh seeds for the front:", f"  {confirming_command(front)}"] if said else []
-
-
-def _picked(front: Front, picked: TrialRow) -> str:
-    at_length = " at full length, one seed" if picked.final else ""
-    return f"trial {picked.number}{at_length}" + ("" if front.member(picked.number) else ", which is not on the front")
-
-
-def _table(front: Front, picked: TrialRow) -> list[str]:
-    seeds = _SEED_COLUMNS if front.retrained.members else ()
-    head = ("", "trial", "score", "float", *seeds, "decision ms", "Invoke ms (interval)", "arena KiB", "flash KiB")
-    outside = picked.final or not front.member(picked.number)
-    shown = [*front.members, *([picked] if outside else [])]
-    rows = [head, *(_cells(front, row, row.name == picked.name) for row in shown)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _cells(front: Front, row: TrialRow, is_picked: bool) -> tuple[str, ...]:
-    from export.figures import interval, score
-
-    footprint = row.footprint
-    return (
-        "*" if is_picked else "",
-        row.name,
-        score(row.metrics.get("score_int8")),
-        score(row.metrics.get("score_float")),
-        *(_seed_cells(front, row) if front.retrained.members else ()),
-        _quantity(footprint.get("decision_ms"), 1),
-        interval(footprint),
-        _quantity(footprint.get("arena_bytes"), 1024),
-        _quantity(footprint.get("flash_bytes"), 1024),
-    )
-
-
-def _seed_cells(front: Front, row: TrialRow) -> tuple[str, ...]:
-    from export.figures import probability, score
-
-    confirmed = front.retrained.members.get(row.number)
-    if row.final or confirmed is None:
-        return tuple("-" for _ in _SEED_COLUMNS)
-    mean = confirmed.score
-    chance = probability(confirmed.p_nondominated)
-    return score(mean.mean), score(mean.low), score(mean.high), str(mean.count), chance
-
-
-def _quantity(value: Any, unit: float) -> str:
-    return f"{value / unit:.1f}" if isinstance(value, int | float) else "-"
 
 
 if __name__ == "__main__":

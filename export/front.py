@@ -19,20 +19,18 @@ from export.results import (
     TrialRow,
     read_evaluation,
     read_study,
-    require_trained,
     write_atomically,
 )
-from export.retrained import Retrained, read_retrained, score_axis
+from export.retrained import Retrained, read_retrained
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from export.confirmation import Confirmed, Estimate
-    from spaces.candidate import Objective
 
 FRONT_SCHEMA = 1
-PICKS = "knee, best, smallest, within:0.01, a trial's number or final:NUMBER"
-FINAL = "final:"
 # decision_ms is what the budget's latency_ms bounds.
 CEILING_OF = {"decision_ms": "latency_ms", "arena_bytes": "arena_bytes", "flash_bytes": "flash_bytes"}
 
@@ -40,10 +38,15 @@ CEILING_OF = {"decision_ms": "latency_ms", "arena_bytes": "arena_bytes", "flash_
 @final
 @dataclass(frozen=True)
 class NonDominated:
-    """Indices of the rows that nothing dominates, and their hypervolume from 0 to 1."""
+    """Indices of the rows that nothing dominates, and their hypervolume from 0 to 1.
+
+    `ideal` and `reference` are the corners of its box, a value for each objective.
+    """
 
     indices: tuple[int, ...]
     hypervolume: float
+    ideal: tuple[float, ...] = ()
+    reference: tuple[float, ...] = ()
 
 
 @final
@@ -51,7 +54,8 @@ class NonDominated:
 class Front:
     """The front of a study: members by the first objective, best first; `dominated` are the other trained trials.
 
-    `retrained` is what was trained again: with fresh seeds, or at full length.
+    `retrained` is what was trained again: with fresh seeds, or at full length. `ideal` and `reference` are the corners
+    of the hypervolume's box.
     """
 
     study: Study
@@ -59,6 +63,8 @@ class Front:
     dominated: tuple[TrialRow, ...]
     hypervolume: float
     retrained: Retrained = field(default_factory=Retrained)
+    ideal: tuple[float, ...] = ()
+    reference: tuple[float, ...] = ()
 
     def member(self, number: int) -> bool:
         """Whether a trial is on the front."""
@@ -75,7 +81,7 @@ def front_of(
     largest value seen where there is none (from the smallest value where one is negative); on a maximised one from 0
     to 1, or from the least to the greatest value seen where one lies outside 0-1. A row beyond the box adds nothing.
     """
-    losses, valid = _losses(values, directions)
+    losses, valid = losses_of(values, directions)
     if not valid.any():
         return NonDominated((), 0.0)
     import moocore
@@ -86,7 +92,9 @@ def front_of(
     unit = (losses[indices] - best) / np.where(worst > best, worst - best, 1.0)
     # moocore ignores rows beyond its reference point.
     volume = float(moocore.hypervolume(unit.clip(min=0.0), ref=np.ones(len(directions))))
-    return NonDominated(tuple(int(index) for index in indices), volume)
+    signs = _signs(directions)
+    corners = (tuple(map(float, corner * signs + 0.0)) for corner in (best, worst))
+    return NonDominated(tuple(int(index) for index in indices), volume, *corners)
 
 
 def find_front(study: Study) -> Front:
@@ -103,10 +111,13 @@ def find_front(study: Study) -> Front:
         if not faults:
             break
         study = replace(study, damaged={**study.damaged, **faults})
-    members.sort(key=lambda row: (_losses([row.values], [o.direction for o in objectives])[0][0].tolist(), row.number))
+    members.sort(
+        key=lambda row: (losses_of([row.values], [o.direction for o in objectives])[0][0].tolist(), row.number)
+    )
     numbers = {row.number for row in members}
     dominated = tuple(row for row in study.trained if row.number not in numbers)
-    return Front(study, tuple(members), dominated, found.hypervolume, read_retrained(study, rows, members))
+    retrained = read_retrained(study, rows, members) if study.as_searched else Retrained()
+    return Front(study, tuple(members), dominated, found.hypervolume, retrained, found.ideal, found.reference)
 
 
 def ceilings_of(study: Study) -> list[float | None]:
@@ -120,32 +131,6 @@ def ceiling_of(name: str, budget: Mapping[str, float]) -> float | None:
     return ceiling if ceiling is not None and math.isfinite(ceiling) else None
 
 
-def pick(front: Front, rule: str) -> TrialRow:
-    """One trial by knee, best, smallest, within:TOLERANCE or its number; `ValueError` names the choices.
-
-    knee: nearest to the best value of every objective, each scaled from its best to its worst on the front. best: the
-    highest INT8 score. smallest: the smallest arena, then flash. within:0.01: the smallest whose score is at most 0.01
-    below the best. Ties go to the smaller, then to the lower number. A number may also be a dominated trial's, and
-    final:NUMBER is that trial as it was trained again at full length.
-    """
-    require_trained(front.study)
-    if rule.isdecimal():
-        return _numbered(front, int(rule))
-    if rule.startswith(FINAL):
-        return _final(front, rule.removeprefix(FINAL))
-    if not front.members:
-        raise ValueError(f"--pick: no trained trial fits the budget; pick by number: {_numbers(front.dominated)}")
-    if rule == "knee":
-        return _knee(front.members, front.study.run.objectives)
-    if rule == "best":
-        return min(front.members, key=lambda row: (_score_loss(front, row), _size(row)))
-    if rule == "smallest":
-        return _smallest(front, front.members)
-    if rule.startswith("within:"):
-        return _within(front, rule)
-    raise ValueError(f"--pick: {rule!r} is unknown; use {PICKS}")
-
-
 def write_front(results: Results) -> Front:
     """Find the front of a results folder and write its front.json and front.csv; also while the search still runs.
 
@@ -156,16 +141,17 @@ def write_front(results: Results) -> Front:
     return front
 
 
-def write_front_files(front: Front) -> None:
-    """Write front.json and front.csv into the front's results folder."""
-    results = front.study.results
+def write_front_files(front: Front, folder: Path | None = None) -> None:
+    """Write front.json and front.csv into a folder, by default the front's results folder."""
+    results = Results(folder) if folder else front.study.results
     write_atomically(results.front_json, json.dumps(front_as_dict(front), indent=1) + "\n")
     write_atomically(results.front_csv, _csv(front))
 
 
 def front_as_dict(front: Front) -> dict[str, Any]:
-    """The content of front.json: `tflite` is relative to the results folder."""
+    """The content of front.json: `tflite` is relative to the results folder, which a member of several names."""
     run = front.study.run
+    names = [objective.name for objective in run.objectives]
     return {
         "schema": FRONT_SCHEMA,
         "recipe": run.recipe,
@@ -174,6 +160,9 @@ def front_as_dict(front: Front) -> dict[str, Any]:
         "budget": dict(run.budget),
         "latency_margin": run.details.get("latency_margin"),
         "calibration": run.details.get("calibration"),
+        "hypervolume": front.hypervolume,
+        "hypervolume_ideal": dict(zip(names, front.ideal, strict=False)),
+        "hypervolume_reference": dict(zip(names, front.reference, strict=False)),
         "members": [_confirmed_member(front, row) for row in front.members],
         **({"finals": [_member(front, row) for row in finals]} if (finals := front.retrained.finals) else {}),
     }
@@ -200,14 +189,16 @@ def _interval(prefix: str, estimate: Estimate) -> dict[str, float | None]:
 
 def _member(front: Front, row: TrialRow) -> dict[str, Any]:
     objectives, results = front.study.run.objectives, front.study.results
+    home = row.source.results.folder if row.source else results.folder
+    origin = {"results": str(home), "trial": row.source.number} if row.source else {"trial": row.number}
     return {
-        "trial": row.number,
+        **origin,
         "params": dict(row.params),
         "values": {objective.name: value for objective, value in zip(objectives, row.values, strict=True)},
         "score_int8": _number(row.metrics.get("score_int8")),
         "score_float": _number(row.metrics.get("score_float")),
         "footprint": dict(row.footprint),
-        "tflite": (results.of(row) / TFLITE).relative_to(results.folder).as_posix(),
+        "tflite": (results.of(row) / TFLITE).relative_to(home).as_posix(),
     }
 
 
@@ -217,10 +208,10 @@ def _number(value: Any) -> float | None:
 
 
 def _csv(front: Front) -> str:
-    rows = [_flat(_confirmed_member(front, row)) for row in front.members]
+    rows = [{"schema": FRONT_SCHEMA, **_flat(_confirmed_member(front, row))} for row in front.members]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns or ["trial"], restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, columns or ["schema", "trial"], restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
@@ -233,12 +224,17 @@ def _flat(member: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _losses(
+def losses_of(
     values: Sequence[Sequence[float]], directions: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    signs = np.array([-1.0 if direction == "maximize" else 1.0 for direction in directions])
-    losses = np.asarray(values, dtype=np.float64).reshape(-1, len(directions)) * signs
-    return losses, np.isfinite(losses).all(axis=1)
+    """`values` (trials x objectives) with the sign that makes less the better, and which rows are finite."""
+    signed = np.asarray(values, dtype=np.float64).reshape(-1, len(directions)) * _signs(directions)
+    losses: NDArray[np.float64] = signed
+    return losses, np.asarray(np.isfinite(losses).all(axis=1))
+
+
+def _signs(directions: Sequence[str]) -> NDArray[np.float64]:
+    return np.array([-1.0 if direction == "maximize" else 1.0 for direction in directions])
 
 
 def _box(
@@ -261,69 +257,3 @@ def _evaluation_fault(results: Results, row: TrialRow) -> str:
     except ValueError as error:
         return str(error)
     return ""
-
-
-def _numbers(rows: Sequence[TrialRow]) -> str:
-    return ", ".join(str(row.number) for row in rows) or "none"
-
-
-def _numbered(front: Front, number: int) -> TrialRow:
-    study = front.study
-    rows = {row.number: row for row in study.trials}
-    if number not in rows:
-        raise ValueError(f"--pick: there is no trial {number}; on the front are {_numbers(front.members)}")
-    if number in study.damaged:
-        raise ValueError(f"--pick: the folder of trial {number} is damaged: {study.damaged[number]}")
-    if rows[number].outcome != "trained":
-        raise ValueError(
-            f"--pick: trial {number} is {rows[number].outcome}, not trained; on the front are {_numbers(front.members)}"
-        )
-    return rows[number]
-
-
-def _final(front: Front, text: str) -> TrialRow:
-    for row in front.retrained.finals:
-        if text == str(row.number):
-            return row
-    left_out = front.retrained.left_out.get(f"{front.study.results.finals.name}/{text}")
-    if left_out:
-        raise ValueError(f"--pick: the folder of final:{text} cannot be used: {left_out}")
-    there = ", ".join(row.name for row in front.retrained.finals) or "none"
-    raise ValueError(f"--pick: no trial {text} was trained at full length; there is {there}; --final trains one")
-
-
-def _knee(members: Sequence[TrialRow], objectives: Sequence[Objective]) -> TrialRow:
-    losses, _ = _losses([row.values for row in members], [objective.direction for objective in objectives])
-    span = np.ptp(losses, axis=0)
-    scaled = (losses - losses.min(axis=0)) / np.where(span > 0, span, 1.0)
-    distances = np.round(np.sqrt((scaled**2).sum(axis=1)), 12)
-    return min(zip(members, distances, strict=True), key=lambda pair: (pair[1], _size(pair[0])))[0]
-
-
-def _score_loss(front: Front, row: TrialRow) -> float:
-    index = score_axis(front.study.run.objectives)
-    sign = -1.0 if front.study.run.objectives[index].direction == "maximize" else 1.0
-    return sign * row.values[index]
-
-
-def _size(row: TrialRow) -> tuple[float, float, int]:
-    arena, flash = (float(row.footprint.get(key, math.inf)) for key in ("arena_bytes", "flash_bytes"))
-    return arena, flash, row.number
-
-
-def _smallest(front: Front, rows: Sequence[TrialRow]) -> TrialRow:
-    return min(rows, key=lambda row: (_size(row)[:2], _score_loss(front, row), row.number))
-
-
-def _within(front: Front, rule: str) -> TrialRow:
-    text = rule.removeprefix("within:")
-    try:
-        tolerance = float(text)
-    except ValueError:
-        tolerance = math.nan
-    if not tolerance >= 0:
-        raise ValueError(f"--pick: within:{text} needs a tolerance of at least 0, as in within:0.01")
-    best = min(_score_loss(front, row) for row in front.members)
-    # Half an ulp of the sum must not decide whether .90 lies within .01 of .91.
-    near = [row for row in front.members if _score_loss(front, row) <= best + tolerance + 1e-12]
-    return _smallest(front, near)

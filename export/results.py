@@ -89,6 +89,8 @@ class Results:
 
     def of(self, row: TrialRow) -> Path:
         """Folder of a trained trial or of its training at full length."""
+        if row.source is not None:
+            return row.source.results.trial(row.source.number)
         return (self.finals if row.final else self.trials) / str(row.number)
 
 
@@ -111,12 +113,23 @@ class Run:
 
 @final
 @dataclass(frozen=True)
+class Source:
+    """The results folder that a trial of several came from, its label among them, and the trial's number there."""
+
+    label: str
+    results: Results
+    number: int
+
+
+@final
+@dataclass(frozen=True)
 class TrialRow:
     """One trial of the study. `values` is in the order of the objectives and empty where nothing was scored.
 
     `constraints` are fractions over each ceiling, `footprint` the fields of `spaces.budget.Footprint`, and `metrics`
     holds at least score_int8 and score_float of a trained trial. `final` rows are trials that were trained again at the
-    source's full length.
+    source's full length. Where several results folders were gathered, `source` says which one the trial is from, and
+    `number` counts through all of them.
     """
 
     number: int
@@ -128,10 +141,13 @@ class TrialRow:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
     final: bool = False
+    source: Source | None = None
 
     @property
     def name(self) -> str:
-        """What picks it: the trial's number, or `final:` and the number."""
+        """What picks it: the trial's number, `final:` and the number, or folder/number where there are several."""
+        if self.source is not None:
+            return f"{self.source.label}/{self.source.number}"
         return f"final:{self.number}" if self.final else str(self.number)
 
     @property
@@ -143,12 +159,16 @@ class TrialRow:
 @final
 @dataclass(frozen=True)
 class Study:
-    """What a results folder holds. `damaged` says for each trained trial whose folder is not whole what is wrong."""
+    """What a results folder holds. `damaged` says for each trained trial whose folder is not whole what is wrong.
+
+    `as_searched` is false of one that is looked at under other objectives, or gathered from several folders.
+    """
 
     results: Results
     run: Run
     trials: tuple[TrialRow, ...]
     damaged: Mapping[int, str] = field(default_factory=dict)
+    as_searched: bool = True
 
     @property
     def trained(self) -> tuple[TrialRow, ...]:
@@ -160,6 +180,10 @@ class Study:
         """How many trials ended in each way."""
         counted = Counter(row.outcome for row in self.trials)
         return {outcome: counted[outcome] for outcome in OUTCOMES}
+
+    def name_of(self, number: int) -> str:
+        """What picks the trial of this number."""
+        return next(row.name for row in self.trials if row.number == number)
 
     def summary(self) -> str:
         """The counts in words, such as `24 trained, 7 refused`."""

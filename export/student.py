@@ -6,47 +6,78 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from export.results import TFLITE, sha256, write_atomically
+from export.front import write_front_files
+from export.results import TFLITE, read_object, sha256, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from export.front import Front
-    from export.results import TrialRow
+    from export.results import Results, TrialRow
 
 EXPORT_SCHEMA = 1
 LISTING = "export.json"
 STUDENT_FILES = (TFLITE, "student.json", "metrics.json", "evaluation.json")
 REPORT = "report.html"
+FRONT_FILES = ("front.json", "front.csv")
 
 
 def check_output(front: Front, folder: Path, *, overwrite: bool) -> None:
     """A `ValueError` for a folder that holds more than an earlier export, unless `overwrite`; always for a trial's."""
-    results = front.study.results
-    if any(
-        folder.resolve().is_relative_to(kept.resolve())
-        for kept in (results.trials, results.confirmations, results.twins, results.finals)
-    ):
-        raise ValueError(f"--out: {folder} lies among the trials of the results folder; choose another")
+    for kept in (kept for results in _all_results(front) for kept in _trials_of(results)):
+        if folder.resolve().is_relative_to(kept.resolve()):
+            raise ValueError(f"--out: {folder} lies among the trials of the results folder; choose another")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out: {folder} is a file, not a folder")
-    foreign = sorted(_entries(folder) - _earlier_export(folder))
+    foreign = sorted(_entries(folder) - {name.split("/")[0] for name in _earlier_export(folder)})
     if foreign and not overwrite:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise ValueError(f"--out: {folder} holds {foreign[0]}{more}; choose an empty folder or add --overwrite")
 
 
-def export_student(front: Front, row: TrialRow, rule: str, folder: Path) -> dict[str, Any]:
-    """Copy the student's files and the report of the results folder to `folder`; return what export.json then holds."""
-    results = front.study.results
+def _all_results(front: Front) -> list[Results]:
+    gathered = [row.source.results for row in front.study.trials if row.source]
+    return list(dict.fromkeys([front.study.results, *gathered]))
+
+
+def _trials_of(results: Results) -> Sequence[Path]:
+    return results.trials, results.confirmations, results.twins, results.finals
+
+
+def export_student(front: Front, row: TrialRow, rule: str, folder: Path, formats: Sequence[str] = ()) -> dict[str, Any]:
+    """Write the student, its front's report and its `formats` to `folder`; return what export.json then holds.
+
+    Files of an earlier export that are not written again are removed, unless they were changed since.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    sources = {name: results.of(row) / name for name in STUDENT_FILES} | {REPORT: results.report_html}
-    for name, source in sources.items():
-        _copy(source, folder / name)
-    listing = _listing(front, row, rule, {name: folder / name for name in sources})
+    earlier = _earlier_export(folder)
+    source = front.study.results.of(row)
+    for name in STUDENT_FILES:
+        _copy(source / name, folder / name)
+    names = [*STUDENT_FILES, *_front_files(front, row, folder)]
+    if formats:
+        from export.formats import write_formats
+
+        names += write_formats(source, row.footprint, formats, folder)
+    listing = _listing(front, row, rule, folder, names)
+    _remove(folder, earlier, keep=names)
     write_atomically(folder / LISTING, json.dumps(listing, indent=1) + "\n")
     return listing
+
+
+def _front_files(front: Front, row: TrialRow, folder: Path) -> list[str]:
+    """The report that lies in the results folder; of a study looked at again, the front that only this folder holds."""
+    if front.study.as_searched:
+        _copy(front.study.results.report_html, folder / REPORT)
+        return [REPORT]
+    write_front_files(front, folder)
+    if row.source is not None:
+        return [*FRONT_FILES]
+    from export.report import report
+
+    write_atomically(folder / REPORT, report(front, row))
+    return [*FRONT_FILES, REPORT]
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -57,12 +88,14 @@ def _copy(source: Path, target: Path) -> None:
     partial.replace(target)
 
 
-def _listing(front: Front, row: TrialRow, rule: str, files: Mapping[str, Path]) -> dict[str, Any]:
+def _listing(front: Front, row: TrialRow, rule: str, folder: Path, names: Iterable[str]) -> dict[str, Any]:
     run = front.study.run
+    files = {name: folder / name for name in names}
     return {
         "schema": EXPORT_SCHEMA,
         "recipe": run.recipe,
-        "trial": row.number,
+        **({"results": str(row.source.results.folder)} if row.source else {}),
+        "trial": row.source.number if row.source else row.number,
         "pick": rule,
         "board": run.board_name,
         "files": {name: {"sha256": sha256(path), "bytes": path.stat().st_size} for name, path in files.items()},
@@ -73,9 +106,21 @@ def _entries(folder: Path) -> set[str]:
     return {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
 
 
-def _earlier_export(folder: Path) -> set[str]:
+def _earlier_export(folder: Path) -> dict[str, str]:
+    """Hash by name of the files that an earlier export listed, itself among them; nothing where there was none."""
     try:
-        listing = json.loads((folder / LISTING).read_text(encoding="utf-8"))
-        return {LISTING, *listing["files"]} if listing.get("schema") == EXPORT_SCHEMA else set()
+        listing = read_object(folder / LISTING)
+        files = {name: str(facts["sha256"]) for name, facts in listing["files"].items()}
+        return {LISTING: "", **files} if listing.get("schema") == EXPORT_SCHEMA else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return set()
+        return {}
+
+
+def _remove(folder: Path, earlier: dict[str, str], keep: Iterable[str]) -> None:
+    for name in earlier.keys() - {*keep, LISTING}:
+        path = folder / name
+        inside = path.resolve().is_relative_to(folder.resolve())
+        if inside and path.is_file() and sha256(path) == earlier[name]:
+            path.unlink()
+            if path.parent != folder and not any(path.parent.iterdir()):
+                path.parent.rmdir()

@@ -32,7 +32,7 @@ def float_tflite(network: nn.Module, input_shape: tuple[int, int, int]) -> bytes
     import torch
 
     channels, frames, mels = input_shape
-    with _quiet():
+    with quiet():
         last = litert_torch.to_channel_last_io(_frozen(network), args=[0]).eval()
     return converted(last, (torch.zeros(1, frames, mels, channels),))
 
@@ -41,7 +41,7 @@ def converted(network: nn.Module, example: tuple[Tensor, ...]) -> bytes:
     """A float .tflite of a network with the inputs of `example`, in their order and shapes."""
     import litert_torch
 
-    with _quiet():
+    with quiet():
         return bytes(litert_torch.convert(_frozen(network), example).model_content())
 
 
@@ -65,7 +65,7 @@ def calibrated(float_model: bytes, samples: Sequence[tuple[NDArray[np.float32], 
     from ai_edge_quantizer import calibrator, recipe, recipe_manager
     from ai_edge_quantizer.utils import qsv_utils
 
-    with _quiet():
+    with quiet():
         rules = recipe_manager.RecipeManager()
         rules.load_quantization_recipe(recipe.static_wi8_ai8())
         # The library's own calibrate() keeps moving averages of each clip's extremes, which cut off the louder half of
@@ -83,7 +83,7 @@ def quantized(float_model: bytes, ranges: dict[str, dict[str, Any]]) -> bytes:
 
     from export.flatbuffer import for_microcontrollers
 
-    with _quiet():
+    with quiet():
         quantize = quantizer.Quantizer(bytearray(float_model), recipe.static_wi8_ai8())
         result = quantize.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return for_microcontrollers(result.quantized_model)
@@ -101,7 +101,7 @@ def host_interpreter(model: bytes, threads: int = 1, keep_all: bool = False) -> 
     """LiteRT on its built-in kernels, nothing allocated; `keep_all` leaves every tensor readable after an Invoke."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    with _quiet():
+    with quiet():
         return Interpreter(
             model_content=model,
             num_threads=threads,
@@ -122,7 +122,7 @@ class Int8Model:
         self._interpreter = host_interpreter(model, threads)
         self._input = self._interpreter.get_input_details()[0]
         self._batch = 1 if fixes_its_batch(model) else batch
-        with _quiet():
+        with quiet():
             self._interpreter.resize_tensor_input(self._input["index"], [self._batch, *self._input["shape"][1:]])
             self._interpreter.allocate_tensors()
         self._output = self._interpreter.get_output_details()[0]
@@ -164,7 +164,7 @@ def fixes_its_batch(model: bytes) -> bool:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the converter's banners, progress bars and deprecation notices off the user's terminal."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     before = logging.root.manager.disable

@@ -22,6 +22,7 @@ DONE, FAILED, BAD_INPUT, PARTIAL = 0, 1, 2, 3
 # Reserved words: module, argument, summary.
 OTHERS = {
     "sweep": ("search.sweep", "RECIPE", "the space as a W&B sweep configuration, or a search's runs as a sweep"),
+    "rescore": ("search.rescore", "RESULTS N", "a trained trial's INT8 model scored anew on the study's own data"),
     "data": ("search.data_report", "DIR", "counts, duplicates, leaks and the split of a data folder"),
 }
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from export.front import find_front, pick
+from export.front import find_front
+from export.picks import pick
 from export.results import Results, read_study, require_trained
 from search.study import finished_report
 from spaces import recipe_space

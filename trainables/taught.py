@@ -81,14 +81,10 @@ def taught_student(
     trained, progress = teach_in_phases(start, phases, run)
     network, ranges = plain(trained.cpu())
     model = int8_student(network, calibration, ranges)
-    judged = np.ascontiguousarray(data.features[rules.judged_rows(material)])
+    judged = judged_features(rules, material, data)
     int8, float32 = int8_outputs(model, judged), logits_of(network, judged)
     streaming = streaming_difference(network, judged, float32, int8)
-    judgement = rules.judge(material, int8, float32)
-    if material.streams:
-        judgement = rules.with_streams(
-            material, candidate.front_end, judgement, _on_streams(model, material, candidate, data)
-        )
+    judgement = judged_as_heard(rules, material, candidate, data, model, (int8, float32))
     judgement = replace(judgement, rows=[*judgement.rows, *rules.training_rows(material, candidate)])
     taught = Taught(network, progress, model, judgement, data, streaming)
     if ranges is None:
@@ -96,6 +92,27 @@ def taught_student(
     calibrated = int8_outputs(int8_student(network, calibration), judged)
     by_calibration = rules.judge(material, calibrated, float32)
     return replace(taught, calibrated=Calibrated.of(by_calibration, int8, calibrated, float32))
+
+
+def judged_features(rules: Recipe, material: Material, data: TrainingSet) -> NDArray[np.float32]:
+    """Features [clips, frames, values per frame] of the clips that a recipe judges a student on."""
+    return np.ascontiguousarray(data.features[rules.judged_rows(material)])
+
+
+def judged_as_heard(
+    rules: Recipe,
+    material: Material,
+    candidate: Candidate,
+    data: TrainingSet,
+    model: bytes,
+    outputs: tuple[NDArray[np.float32], NDArray[np.float32]],
+) -> Judgement:
+    """What a recipe says of an INT8 model: from `outputs` on its clips, INT8 and float, and from the streams."""
+    judgement = rules.judge(material, *outputs)
+    if not material.streams:
+        return judgement
+    heard = _on_streams(model, material, candidate, data)
+    return rules.with_streams(material, candidate.front_end, judgement, heard)
 
 
 def _calibration_clips(data: TrainingSet, seed: int) -> NDArray[np.float32]:

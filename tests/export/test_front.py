@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.front import ceiling_of, find_front, front_of, pick, write_front
+from export.front import ceiling_of, find_front, front_of, write_front
+from export.picks import pick
 from export.results import Results, read_study
 from tests.export.results_folder import ResultsFolder
 
@@ -222,7 +223,8 @@ def test_only_trials_over_budget_can_be_picked_by_number_alone(tmp_path: Path) -
     assert pick(front, "0").number == 0
 
 
-FIELDS = ["schema", "recipe", "objectives", "board", "budget", "latency_margin", "calibration", "members"]
+BOX = ["hypervolume", "hypervolume_ideal", "hypervolume_reference"]
+FIELDS = ["schema", "recipe", "objectives", "board", "budget", "latency_margin", "calibration", *BOX, "members"]
 
 
 def test_front_json_has_the_agreed_fields(made: ResultsFolder) -> None:
@@ -230,6 +232,8 @@ def test_front_json_has_the_agreed_fields(made: ResultsFolder) -> None:
     content = json.loads((made.folder / "front.json").read_text())
     assert list(content) == FIELDS
     assert content["objectives"] == [["score", "maximize"], ["decision_ms", "minimize"], ["arena_bytes", "minimize"]]
+    assert content["hypervolume_ideal"] == {"score": 1, "decision_ms": 0, "arena_bytes": 0}
+    assert content["hypervolume_reference"] == {"score": 0, "decision_ms": 50, "arena_bytes": 65536}
     best = content["members"][0]
     assert list(best) == ["trial", "params", "values", "score_int8", "score_float", "footprint", "tflite"]
     assert best["trial"] == 0
@@ -263,4 +267,4 @@ def test_empty_study_has_an_empty_front(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path / "results")
     assert write_front(Results(folder.folder)).members == ()
     assert json.loads((folder.folder / "front.json").read_text())["members"] == []
-    assert (folder.folder / "front.csv").read_text() == "trial\n"
+    assert (folder.folder / "front.csv").read_text() == "schema,trial\n"

@@ -41,6 +41,7 @@ def test_prints_the_front_and_marks_the_pick(made: ResultsFolder, capsys: pytest
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "wakeword on esp32-s3-devkitc-1-n8: 4 trained, 1 refused"
     assert lines[1].startswith("front: 3 trials, hypervolume 0.")
+    assert lines[1].endswith("(reference point score 0, decision_ms 50, arena_bytes 65536)")
     head, rows = lines[3].split(), [line.split() for line in lines[4:7]]
     assert head[:3] == ["trial", "score", "float"]
     assert rows[0] == ["0", "0.950", "0.954", "40.0", "36.0", "(28.8-43.2)", "58.6", "39.1"]

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from export.front import Front, find_front, pick
+from export.front import Front, find_front
+from export.picks import pick
 from export.report import MAX_BYTES, report, write_report
 from export.results import read_study
 from tests.export.results_folder import ResultsFolder

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from export.front import Front, find_front, pick, write_front
+from export.front import Front, find_front, write_front
+from export.picks import pick
 from export.results import Results, read_study
 from export.retrained import score_axis
 from spaces.candidate import Objective
