@@ -104,7 +104,8 @@ class Material:
 class Judgement:
     """How good a student is: `score_int8` is the objective; test figures are reported and decide nothing.
 
-    `decision` holds the settings that were chosen on validation; `rows` are the typed rows of evaluation.json.
+    `decision` holds the settings that were chosen on validation; `rows` are the typed rows of evaluation.json, `files`
+    what they name in the trial's folder, such as sounds.
     """
 
     score_int8: float
@@ -113,6 +114,7 @@ class Judgement:
     test: Mapping[str, float]
     decision: Mapping[str, float]
     rows: list[Mapping[str, Any]] = field(default_factory=list)
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,8 @@ def _write(
         *_calibrated_rows(taught),
         *_teacher_rows(assignment, metrics),
     ]
+    for name, content in taught.judgement.files.items():
+        write_atomically(folder / name, content)
     write_atomically(folder / "evaluation.json", json.dumps(rows))
     write_atomically(folder / "history.csv", history_csv(taught.progress.history))
     # Last, because a folder with metrics.json counts as finished.
