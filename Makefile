@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-fast check dashboard bench-search bench-stopping bench-speed bench-cry bench-latency fit-latency clean
+.PHONY: setup demo test test-fast check dashboard bench-search bench-stopping bench-speed bench-cry bench-enhancement bench-latency fit-latency clean
 
 setup: $(READY)
 
@@ -47,6 +47,10 @@ bench-speed: $(READY)
 # Needs POTSTILL_SOUNDS, a folder of ESC-10 or ESC-50, and POTSTILL_YAMNET.
 bench-cry: $(READY)
 	$(RUN) -m tests.benchmarks.bench_cry
+
+# Needs pip install '.[enhancers]' for more than the noisy input.
+bench-enhancement: $(READY)
+	$(RUN) -m tests.benchmarks.bench_enhancement
 
 bench-latency: $(READY)
 	$(RUN) -m tests.benchmarks.bench_latency
