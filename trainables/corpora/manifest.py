@@ -22,11 +22,11 @@ def read_manifest(folder: Path, task: str | None = None) -> tuple[Recording, ...
     Columns `path,label` are required, `task,split,speaker,group,text` optional, others ignored; paths are relative to
     the folder. What breaks a rule is a `ValueError` that names file, row, field, rule and value.
     """
-    rows = _rows(folder / MANIFEST)
+    rows = read_rows(folder / MANIFEST)
     if task is not None:
         rows = _of_task(folder / MANIFEST, rows, task)
-    reader = _Reader(folder)
-    recordings = [reader.recording(number, row) for number, row in rows]
+    reader = RowReader(folder)
+    recordings = [_recording(reader, number, row) for number, row in rows]
     return tuple(sorted(recordings, key=lambda recording: recording.path.as_posix()))
 
 
@@ -38,13 +38,13 @@ def write_manifest(folder: Path, rows: Sequence[Mapping[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Line number and fields of every row that is not blank."""
+def read_rows(path: Path, required: Sequence[str] = _REQUIRED) -> list[tuple[int, dict[str, str]]]:
+    """Line number and fields of every row that is not blank; a missing column or bad text is a `ValueError`."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="", restkey="")
             columns = [(name or "").strip() for name in reader.fieldnames or []]
-            _check_columns(path, columns)
+            _check_columns(path, columns, required)
             reader.fieldnames = columns
             rows = [(reader.line_num, {k: str(v).strip() for k, v in row.items()}) for row in reader]
     except UnicodeDecodeError as error:
@@ -56,13 +56,21 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     return rows
 
 
-def _check_columns(path: Path, columns: list[str]) -> None:
-    missing = [name for name in _REQUIRED if name not in columns]
+def columns_of(path: Path) -> tuple[str, ...]:
+    """The names in a manifest's heading, unchecked."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return tuple(name.strip() for name in next(csv.reader(file), ()))
+    except (UnicodeDecodeError, csv.Error):
+        return ()
+
+
+def _check_columns(path: Path, columns: list[str], required: Sequence[str]) -> None:
+    missing = [name for name in required if name not in columns]
     if missing:
         found = ", ".join(repr(name) for name in columns) or "none"
-        raise ValueError(
-            f"{path}, row 1: the columns must include path and label; {', '.join(missing)} missing among {found}"
-        )
+        wanted = f"the columns must include {' and '.join(required)}"
+        raise ValueError(f"{path}, row 1: {wanted}; {', '.join(missing)} missing among {found}")
     if len(set(columns)) < len(columns):
         twice = sorted({name for name in columns if columns.count(name) > 1})
         raise ValueError(f"{path}, row 1: column {', '.join(twice)!r} stands there more than once")
@@ -78,48 +86,60 @@ def _of_task(path: Path, rows: list[tuple[int, dict[str, str]]], task: str) -> l
     return chosen
 
 
+def _recording(reader: RowReader, number: int, row: Mapping[str, str]) -> Recording:
+    path = reader.new_path(number, "path", row["path"])
+    if not row["label"]:
+        raise reader.error(number, "label", "must not be empty", row["label"])
+    return Recording(
+        path=path,
+        label=row["label"],
+        speaker=row.get("speaker", ""),
+        group=row.get("group", ""),
+        split=reader.split(number, row.get("split", "")),
+        task=row.get("task", ""),
+        text=row.get("text", ""),
+    )
+
+
 @final
-class _Reader:
-    """Turns rows into recordings, and holds what rows are checked against each other by."""
+class RowReader:
+    """Reads the fields of a manifest's rows, and holds what rows are checked against each other by.
+
+    What breaks a rule is a `ValueError` that names file, row, field, rule and value.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._root = folder.resolve()
         self._row_of: dict[Path, int] = {}
 
-    def recording(self, number: int, row: Mapping[str, str]) -> Recording:
-        path = self._path(number, row["path"])
-        if not row["label"]:
-            raise self._error(number, "label", "must not be empty", row["label"])
-        return Recording(
-            path=path,
-            label=row["label"],
-            speaker=row.get("speaker", ""),
-            group=row.get("group", ""),
-            split=self._split(number, row.get("split", "")),
-            task=row.get("task", ""),
-            text=row.get("text", ""),
-        )
-
-    def _path(self, number: int, value: str) -> Path:
+    def path(self, number: int, field: str, value: str) -> Path:
+        """A file inside the folder."""
         if not value:
-            raise self._error(number, "path", "must not be empty", value)
+            raise self.error(number, field, "must not be empty", value)
         path = self._folder / value
-        real = path.resolve()
-        if not real.is_relative_to(self._root):
-            raise self._error(number, "path", f"must stay inside the data folder {self._root}", value)
+        if not path.resolve().is_relative_to(self._root):
+            raise self.error(number, field, f"must stay inside the data folder {self._root}", value)
         if not path.is_file():
-            raise self._error(number, "path", f"must be a file in {self._root}", value)
+            raise self.error(number, field, f"must be a file in {self._root}", value)
+        return path
+
+    def new_path(self, number: int, field: str, value: str) -> Path:
+        """As `path`, of a file that no row before it names."""
+        path = self.path(number, field, value)
+        real = path.resolve()
         if real in self._row_of:
-            raise self._error(number, "path", f"must not repeat row {self._row_of[real]}", value)
+            raise self.error(number, field, f"must not repeat row {self._row_of[real]}", value)
         self._row_of[real] = number
         return path
 
-    def _split(self, number: int, value: str) -> str:
+    def split(self, number: int, value: str) -> str:
+        """The name of a split, or nothing."""
         name = "validation" if value == "val" else value
         if name and not _SPLIT.fullmatch(name):
-            raise self._error(number, "split", "must be train, validation, test or foldN", value)
+            raise self.error(number, "split", "must be train, validation, test or foldN", value)
         return name
 
-    def _error(self, number: int, field: str, rule: str, value: str) -> ValueError:
+    def error(self, number: int, field: str, rule: str, value: str) -> ValueError:
+        """A rule that a field of a row breaks."""
         return ValueError(f"{self._folder / MANIFEST}, row {number}, field {field}: {rule}, not {value!r}")
