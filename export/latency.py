@@ -29,7 +29,7 @@ FFT_512_CYCLES = 44_594
 # The LX7 has no instruction for it: sqrtf is a call and 31 instructions, sqrt0.s to divn.s, many of which wait for one
 # another; ESP-IDF's own test allows it 140 cycles on the ESP32, which has the same unit. Counted, not measured.
 SQUARE_ROOT_CYCLES = 100.0
-# ESP-DSP has no FFT of other lengths: of kissfft in plain C, twice the cycles per point and stage. Assumed, not measured.
+# ESP-DSP has no FFT of other lengths: of one in plain C, twice the cycles per point and stage. Assumed, not measured.
 MIXED_RADIX = 2.0
 # Counted: read, absolute value, four comparisons or a leading-zero count for the segment, shift, sign, store.
 COMPRESSED_SAMPLE_CYCLES = 20.0

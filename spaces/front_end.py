@@ -19,10 +19,10 @@ class FrontEnd:
     turns masked spectra back into sound: square roots of Hann windows of `n_fft` samples, one half a window after the
     other. Its FFT takes factors 2, 3 and 5; settings of mels are without meaning.
 
-    Otherwise the window is zero-padded to `n_fft`, a power of two, because the chip's FFT takes no other. `decision_seconds` is
-    how often the device decides: only the frames that are new since then are computed again. `log_mean` and `log_std`
-    are constants, not statistics of a corpus, so that features depend on nothing but the audio. The mel triangles sum
-    magnitudes where `spectrum_power` is 1, powers where it is 2.
+    Otherwise the window is zero-padded to `n_fft`, a power of two, because the chip's FFT takes no other.
+    `decision_seconds` is how often the device decides: only the frames that are new since then are computed again.
+    `log_mean` and `log_std` are constants, not statistics of a corpus, so that features depend on nothing but the
+    audio. The mel triangles sum magnitudes where `spectrum_power` is 1, powers where it is 2.
     """
 
     sample_rate_hz: int = 16_000
@@ -63,8 +63,8 @@ class FrontEnd:
         if self.kind == "log_power":
             if not self.window_samples == self.n_fft == 2 * self.hop_samples or 30**self.n_fft % self.n_fft:
                 raise ValueError(
-                    f"front end: of log-power spectra, n_fft={self.n_fft} must be window_samples={self.window_samples}, "
-                    f"twice hop_samples={self.hop_samples}, and have no factors but 2, 3 and 5"
+                    f"front end: of log-power spectra, n_fft={self.n_fft} must be "
+                    f"window_samples={self.window_samples}, twice hop_samples={self.hop_samples}, and have no factors but 2, 3 and 5"
                 )
         elif self.n_fft & (self.n_fft - 1) or self.n_fft < self.window_samples:
             raise ValueError(

@@ -19,7 +19,8 @@ def window_of(front_end: FrontEnd) -> Tensor:
 def spectra(audio: Tensor, front_end: FrontEnd) -> Tensor:
     """float32 audio [clips, samples] to complex spectra [clips, frames, bins] of the windows wholly inside."""
     windows = audio.unfold(-1, front_end.window_samples, front_end.hop_samples)
-    return torch.fft.rfft(windows * window_of(front_end), n=front_end.n_fft)
+    found: Tensor = torch.fft.rfft(windows * window_of(front_end), n=front_end.n_fft)
+    return found
 
 
 def log_power(spectrum: Tensor, front_end: FrontEnd) -> Tensor:
@@ -46,7 +47,8 @@ def audio_of(spectrum: Tensor, front_end: FrontEnd) -> Tensor:
     """
     windows = torch.fft.irfft(spectrum, n=front_end.n_fft) * window_of(front_end)
     hop = front_end.hop_samples
-    return (windows[:, :-1, hop:] + windows[:, 1:, :hop]).flatten(1)
+    said: Tensor = (windows[:, :-1, hop:] + windows[:, 1:, :hop]).flatten(1)
+    return said
 
 
 def inner(audio: Tensor, front_end: FrontEnd) -> Tensor:

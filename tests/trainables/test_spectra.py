@@ -75,7 +75,9 @@ def test_the_phase_sensitive_target_is_the_best_real_multiple() -> None:
         assert ((clean - best * unit).abs() <= (clean - other * unit).abs()).all()
 
 
-@pytest.mark.parametrize("changes", [{"n_fft": 512}, {"hop_samples": 80}, {"window_samples": 322, "n_fft": 322, "hop_samples": 161}])
+@pytest.mark.parametrize(
+    "changes", [{"n_fft": 512}, {"hop_samples": 80}, {"window_samples": 322, "n_fft": 322, "hop_samples": 161}]
+)
 def test_windows_that_do_not_add_up_are_refused(changes: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"front end: of log-power spectra, n_fft=\d+ must be window_samples"):
         FrontEnd(**{"kind": "log_power", "window_samples": 320, "hop_samples": 160, "n_fft": 320} | changes)  # type: ignore[arg-type]

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def build(arguments: Mapping[str, Scalar], front_end: FrontEnd, outputs: int) -> nn.Module:
-    """`depth` layers, the first of `width` channels, each of twice as many as the last but at most `top`; `groups` GRUs.
+    """`depth` layers, the first of `width` channels, each of twice as many but at most `top`; `groups` GRUs.
 
     `slope` is that of the leaky ReLU below 0; a plain one, of slope 0, costs the device nothing.
     The sources state kernels, strides and parameters, 1.9 M, 0.35 M, 62 K and 30 K, but neither depth nor groups:
-    `spaces.speech_enhancement.PUBLISHED` has sizes of this family that are as large.
+    `spaces.speech_enhancement.SIZES` has sizes of this family that are as large.
     """
     width, depth, top, groups = (int(arguments[key]) for key in ("width", "depth", "top", "groups"))
     channels = [min(width << layer, top) for layer in range(depth)]
@@ -70,6 +70,13 @@ class Cruse(StreamingStudent):
             maps = self._active(place, layer(_with_last(maps + skip(found[f"encoder_{place}"]))))
             found[f"decoder_{place}"] = maps
         return found | {"mask": found.pop("decoder_0").squeeze(1).sigmoid()}
+
+    def bins_of_maps(self) -> dict[str, int]:
+        """How many bins each of `maps` has, without the mask."""
+        depth = len(self.encoder)
+        down = {f"encoder_{place}": self.bins[place + 1] for place in range(depth)}
+        up = {f"decoder_{place}": self.bins[place] for place in range(1, depth)}
+        return down | {"bottleneck": self.bins[-1]} | up
 
     def initial_states(self, batch: int) -> tuple[Tensor, ...]:
         """Zeros for the layers on the way down, for the GRUs, and for the layers on the way up."""
