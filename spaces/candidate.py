@@ -12,6 +12,10 @@ from spaces.front_end import FrontEnd
 Scalar = str | int | float | bool
 ScheduleKind = Literal["step", "cosine", "one_cycle", "flat_then_linear", "constant"]
 
+MaskMode = Literal["none", "output", "one_step", "two_step"]
+GramKind = Literal["time_frequency", "time", "frequency", "batch"]
+MapChoice = Literal["all", "encoder", "bottleneck", "decoder"]
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -41,6 +45,22 @@ class Distillation:
     alpha: float
     assistant: str | None = None
     alignment_weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class MaskDistillation:
+    """What a student that gives masks learns from its teacher, where its distillation's alpha is below 1.
+
+    `output`: the teacher's masks. `one_step`: the similarities of a batch's clips to each other in the teacher's maps,
+    beside the labels all along; `two_step`: these alone for a `first_share` of the epochs, then labels alone. Gram
+    matrices are those of each bin (`time_frequency`), of each frame or frequency, or of whole clips (`batch`); `maps`
+    are layers by the first part of their names.
+    """
+
+    mode: MaskMode
+    gram: GramKind = "time_frequency"
+    maps: MapChoice = "all"
+    first_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -131,6 +151,7 @@ class Candidate:
     augmentation: Augmentation = Augmentation()
     quantization: Quantization = Quantization()
     pruning: Pruning = Pruning()
+    masks: MaskDistillation | None = None
 
     @property
     def architecture(self) -> str:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from spaces.front_end import FrontEnd
     from trainables.beside_teacher import DeviceTeacher
     from trainables.corpora.corpus import Corpus
+    from trainables.corpora.mixtures import Mixtures
     from trainables.corpora.running import Running
     from trainables.taught_views import TaughtViews
+    from trainables.teachers.enhancer import Enhancer
     from trainables.teachers.layer_states import LayerStates, States
     from trainables.training_set import TrainingSet
 
@@ -72,7 +74,8 @@ class Material:
     `teacher_logits` [clips, teacher's classes] of a fitted head are cross-fitted on the training split. `data` and
     `teacher` are facts for run.json, each with its `content_hash`; `teacher_layers` are for students that are aligned,
     `views` for those that hear them. `streams` are recordings without the event by held-out split, and
-    `max_false_alarms_per_hour` the ceiling on them that decides the best epoch, if there is one.
+    `max_false_alarms_per_hour` the ceiling on them that decides the best epoch, if there is one. `mixtures` of speech
+    and noise, whose corpus is this one, and the `enhancer` that teaches to clean them lie in the cache.
     """
 
     corpus: Corpus
@@ -84,6 +87,8 @@ class Material:
     views: TaughtViews | None = None
     streams: Mapping[str, Running] = field(default_factory=dict)
     max_false_alarms_per_hour: float | None = None
+    mixtures: Mixtures | None = None
+    enhancer: Enhancer | None = None
 
     def layer_arrays(self) -> dict[str, NDArray[Any]]:
         """The states of the teacher's layers by their key in the cache."""
@@ -152,6 +157,10 @@ class Recipe(ABC):
     @abstractmethod
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
         """Features under the candidate's front end, targets, teacher logits and training rows."""
+
+    def labels(self, material: Material) -> tuple[str, ...]:
+        """Names of the classes that outputs stand for, none where they stand for no classes."""
+        return material.corpus.labels
 
     def outputs(self, material: Material, candidate: Candidate) -> int:
         """How many outputs the candidate's student has: one for each class, unless a recipe says otherwise."""

@@ -15,7 +15,7 @@ from export.tflite import CALIBRATION_CLIPS
 from trainables.assignment import Assignment
 from trainables.cache import content_key
 from trainables.calibrated import Calibrated
-from trainables.conversion import int8_student, streaming_difference
+from trainables.conversion import int8_student, says_every_frame, streaming_difference
 from trainables.distil import Progress, Run, logits_of, teach_in_phases
 from trainables.phases import phases_of, plain
 from trainables.recipe import Judgement, Material, OnStream, Recipe, recipe
@@ -82,7 +82,8 @@ def taught_student(
     network, ranges = plain(trained.cpu())
     model = int8_student(network, calibration, ranges)
     judged = np.ascontiguousarray(data.features[rules.judged_rows(material)])
-    int8, float32 = int8_outputs(model, judged), logits_of(network, judged)
+    every = says_every_frame(network)
+    int8, float32 = int8_outputs(model, judged, every), logits_of(network, judged)
     streaming = streaming_difference(network, judged, float32, int8)
     judgement = rules.judge(material, int8, float32)
     if material.streams:
@@ -92,7 +93,7 @@ def taught_student(
     taught = Taught(network, progress, model, judgement, data, streaming)
     if ranges is None:
         return taught
-    calibrated = int8_outputs(int8_student(network, calibration), judged)
+    calibrated = int8_outputs(int8_student(network, calibration), judged, every)
     by_calibration = rules.judge(material, calibrated, float32)
     return replace(taught, calibrated=Calibrated.of(by_calibration, int8, calibrated, float32))
 
