@@ -64,7 +64,8 @@ class FrontEnd:
             if not self.window_samples == self.n_fft == 2 * self.hop_samples or 30**self.n_fft % self.n_fft:
                 raise ValueError(
                     f"front end: of log-power spectra, n_fft={self.n_fft} must be "
-                    f"window_samples={self.window_samples}, twice hop_samples={self.hop_samples}, and have no factors but 2, 3 and 5"
+                    f"window_samples={self.window_samples}, twice hop_samples={self.hop_samples}, and have no factors "
+                    "but 2, 3 and 5"
                 )
         elif self.n_fft & (self.n_fft - 1) or self.n_fft < self.window_samples:
             raise ValueError(

@@ -125,7 +125,11 @@ class SpeechEnhancement(Recipe):
         """SI-SDR improvement of the INT8 model on validation, with every measure by SNR beside float and teacher."""
         mixtures, teacher = _parts(material)
         rows = self.judged_rows(material)
-        masks: dict[str, NDArray[Any]] = {"INT8": int8, "float": float32, "teacher": teacher.masks(mixtures, FRONT_END)[rows]}
+        masks: dict[str, NDArray[Any]] = {
+            "INT8": int8,
+            "float": float32,
+            "teacher": teacher.masks(mixtures, FRONT_END)[rows],
+        }
         clean = inner_clips(mixtures.clean(), rows, FRONT_END)
         clips = {"noisy": inner_clips(mixtures.noisy(), rows, FRONT_END)}
         clips |= {name: masked_clips(mixtures, rows, values, FRONT_END) for name, values in masks.items()}

@@ -136,7 +136,9 @@ class LeakyRelu(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """[batch, channels, frames, bins] to the same shape."""
-        if not self.slope or self.training:
+        if not self.slope:
+            return functional.relu(maps)
+        if self.training:
             return functional.leaky_relu(maps, self.slope)
         return maps + functional.conv2d(maps, self.falls, groups=len(self.falls)).relu()
 
