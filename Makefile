@@ -52,6 +52,9 @@ bench-cry: $(READY)
 bench-enhancement: $(READY)
 	$(RUN) -m tests.benchmarks.bench_enhancement
 
+bench-gram: $(READY)
+	$(RUN) -m tests.benchmarks.bench_gram
+
 bench-latency: $(READY)
 	$(RUN) -m tests.benchmarks.bench_latency
 

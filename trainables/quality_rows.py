@@ -56,13 +56,17 @@ class Heard:
         return estimated(values[self.snrs_db == snr_db])
 
     def figures(self, signal: str, less: str | None = None) -> dict[str, float]:
-        """Means by name, such as `si_sdr_db_at_-5db`; of differences, `si_sdr_db_gain_at_-5db`."""
-        kind = "_at_" if less is None else "_gain_at_"
-        return {
-            f"{measure}{kind}{snr_db:g}db": self.estimate(measure, snr_db, signal, less).mean
-            for measure in self.scores[signal]
-            for snr_db in self._snrs()
-        }
+        """Means over all SNRs and at each, such as `si_sdr_db`, `si_sdr_db_at_-5db`.
+
+        Of differences to another signal `si_sdr_improvement_db` and so on. What was not measured is not there.
+        """
+        found = {}
+        for measure, values in self.scores[signal].items():
+            name = measure if less is None else improvement(measure)
+            found[name] = estimated(values - (0.0 if less is None else self.scores[less][measure])).mean
+            for snr_db in self._snrs():
+                found[f"{name}_at_{snr_db:g}db"] = self.estimate(measure, snr_db, signal, less).mean
+        return {name: mean for name, mean in found.items() if np.isfinite(mean)}
 
     def rows(self) -> list[dict[str, Any]]:
         """A table for each SNR, its lines signals and their differences, its columns measures; and what is left out."""
@@ -112,6 +116,12 @@ def heard(
             found[rows] = quality(clips[rows], clean[rows], [name])[name]
             scores[signal][name] = found
     return Heard(scores, snrs_db)
+
+
+def improvement(measure: str) -> str:
+    """The name of differences of a measure: `si_sdr_improvement_db` of `si_sdr_db`."""
+    plain = measure.removesuffix("_db")
+    return f"{plain}_improvement{measure.removeprefix(plain)}"
 
 
 def few_rows(snrs_db: NDArray[np.float64]) -> NDArray[np.int64]:

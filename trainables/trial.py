@@ -25,6 +25,7 @@ from trainables.beside_teacher import beside_rows, compression, teacher_costs
 from trainables.conversion import runs_on_device
 from trainables.distil import Progress, StoppedEarlyError, history_csv
 from trainables.loss_warnings import loss_warnings, mask_warnings
+from trainables.real_time import real_time, real_time_rows
 from trainables.recipe import Judgement, Material, recipe
 from trainables.taught import Taught, taught_student
 
@@ -112,6 +113,7 @@ def _metrics(
         "streaming": dict(taught.streaming),
         "beside_teacher": _beside_teacher(assignment, judgement),
         "footprint": footprint.as_dict(),
+        "real_time": real_time(candidate_of(assignment.recipe, params).front_end, footprint),
         "parameters": parameters,
         "compression": compression(assignment.material.teacher, parameters),
         "best_epoch": taught.progress.best_epoch,
@@ -158,6 +160,7 @@ def _write(
         *taught.judgement.rows,
         *_streaming_rows(taught),
         *_calibrated_rows(taught),
+        *real_time_rows(metrics["real_time"]),
         *_teacher_rows(assignment, metrics),
     ]
     for name, content in taught.judgement.files.items():

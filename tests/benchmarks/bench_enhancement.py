@@ -93,12 +93,12 @@ def rnnoise(path: Path) -> Callable[[Clips], Clips]:
     spec.loader.exec_module(binding)
 
     def enhance(clip: Clips) -> Clips:
-        wide = resample(clip, RATE_HZ, RNNOISE_HZ)
+        wide = resample(clip, RATE_HZ, RNNOISE_HZ).clip(-1, 1)
         state, size = binding.create(), binding.FRAME_SIZE
-        frames = [np.clip(wide[at : at + size], -1, 1) for at in range(0, len(wide), size)]
+        frames = [wide[at : at + size] for at in range(0, len(wide), size)]
         made = np.concatenate([binding.process_mono_frame(state, frame)[0] for frame in frames])
         binding.destroy(state)
-        return resample(made.astype(np.float32) / 32768, RNNOISE_HZ, RATE_HZ)[: len(clip)]
+        return resample(made.astype(np.float32) / np.float32(32768), RNNOISE_HZ, RATE_HZ)[: len(clip)]
 
     return enhance
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast, final
 import numpy as np
 
 from spaces.speech_enhancement import CLIP_SECONDS, FRONT_END
+from trainables.audio_samples import audio_samples
 from trainables.beside_teacher import DeviceTeacher
 from trainables.corpora.corpus import SPLITS
 from trainables.corpora.enhancement_task import open_enhancement
@@ -17,8 +18,9 @@ from trainables.corpora.mixtures import Mixing, Mixtures
 from trainables.distil import logits_of
 from trainables.mask_criterion import MaskCriterion
 from trainables.mixture_features import clean_targets, inner_clips, masked_clips, noisy_features
+from trainables.quality_rows import FLOAT, INT8, NOISY, TEACHER, Heard, heard
 from trainables.recipe import Judgement, Material, Recipe, Request
-from trainables.speech_quality import left_out, quality, si_sdr_db
+from trainables.speech_quality import left_out, si_sdr_db
 from trainables.teachers.enhancer import NAME, Enhancer, enhancer
 from trainables.training_set import TrainingSet
 
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 MIXING = Mixing(clip_seconds=CLIP_SECONDS, most_mixtures=900, most_held_out=24)
 SCORE = "si_sdr_improvement_db"
 WEAK_TEACHER_DB = 1.0
-
-Scores = Mapping[str, Mapping[str, "NDArray[np.float64]"]]
+# What is measured on validation too; of these the score is one.
+QUICK = ("si_sdr_db", "sdr_db", "estoi")
 
 
 @final
@@ -125,26 +127,26 @@ class SpeechEnhancement(Recipe):
         """SI-SDR improvement of the INT8 model on validation, with every measure by SNR beside float and teacher."""
         mixtures, teacher = _parts(material)
         rows = self.judged_rows(material)
-        masks: dict[str, NDArray[Any]] = {
-            "INT8": int8,
-            "float": float32,
-            "teacher": teacher.masks(mixtures, FRONT_END)[rows],
-        }
+        masks: dict[str, NDArray[Any]] = {TEACHER: teacher.masks(mixtures, FRONT_END)[rows], FLOAT: float32, INT8: int8}
         clean = inner_clips(mixtures.clean(), rows, FRONT_END)
-        clips = {"noisy": inner_clips(mixtures.noisy(), rows, FRONT_END)}
-        clips |= {name: masked_clips(mixtures, rows, values, FRONT_END) for name, values in masks.items()}
-        scores = {name: quality(heard, clean) for name, heard in clips.items()}
-        parts = {split: np.isin(rows, material.corpus.indices(split)) for split in ("validation", "test")}
-        figures = {split: _figures(scores, part) for split, part in parts.items()}
+        signals = {NOISY: inner_clips(mixtures.noisy(), rows, FRONT_END)}
+        signals |= {name: masked_clips(mixtures, rows, values, FRONT_END) for name, values in masks.items()}
+        snrs_db = mixtures.snrs_db()[rows]
+        last = np.isin(rows, mixtures.rows("test"))
+        validation = heard(clean[~last], snrs_db[~last], _part(signals, ~last), QUICK)
+        test = heard(clean[last], snrs_db[last], _part(signals, last))
+        facts = [mixtures.facts[row] for row in rows[last]]
+        said = {at: f"{fact.noise.kind}, {fact.speech.speaker or 'unknown'}" for at, fact in enumerate(facts)}
+        played, files = audio_samples(_part({**signals, "clean": clean}, last), snrs_db[last], said)
         mask_error = {"mask_int8_error": float(np.abs(int8 - float32).mean())}
-        score_float = _gained(scores, parts["validation"], "float")[SCORE]
         return Judgement(
-            score_int8=figures["validation"][SCORE],
-            score_float=score_float,
-            validation=figures["validation"] | mask_error,
-            test=figures["test"],
+            score_int8=validation.figures(INT8, less=NOISY)[SCORE],
+            score_float=validation.figures(FLOAT, less=NOISY)[SCORE],
+            validation=_figures(validation) | mask_error,
+            test=_figures(test),
             decision={},
-            rows=[_table(scores, parts["test"], mixtures.snrs_db()[rows].round(1))],
+            rows=[*test.rows(), *played],
+            files=files,
         )
 
 
@@ -188,38 +190,13 @@ def _doubts(teacher: Enhancer, gained_db: float) -> Sequence[str]:
     return (f"teacher: {gains}, under {WEAK_TEACHER_DB:g}: it teaches little",)
 
 
-def _gained(scores: Scores, part: NDArray[np.bool_], who: str) -> dict[str, float]:
-    """Mean improvements over the noisy clips, by measure."""
-    noisy = scores["noisy"]
-    return {_improved(name): _mean(values[part] - noisy[name][part]) for name, values in scores[who].items()}
+def _part(signals: Mapping[str, NDArray[np.float32]], part: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
+    return {name: clips[part] for name, clips in signals.items()}
 
 
-def _improved(measure: str) -> str:
-    plain = measure.removesuffix("_db")
-    return f"{plain}_improvement" + measure.removeprefix(plain)
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    """Over the clips that a measure has a value for."""
-    return float(np.nanmean(values))
-
-
-def _figures(scores: Scores, part: NDArray[np.bool_]) -> dict[str, float]:
-    ours, teachers = _gained(scores, part, "INT8"), _gained(scores, part, "teacher")
-    plain = {name: _mean(values[part]) for name, values in scores["INT8"].items()}
-    return {**ours, **plain, "retention": ours[SCORE] / max(teachers[SCORE], 1e-9)}
-
-
-def _table(scores: Scores, part: NDArray[np.bool_], snrs_db: NDArray[np.float64]) -> Mapping[str, Any]:
-    names = list(scores["noisy"])
-
-    def line(who: str, snr_db: float) -> list[Any]:
-        chosen = part & (snrs_db == snr_db)
-        return [who, snr_db, *(round(_mean(scores[who][name][chosen]), 3) for name in names)]
-
-    return {
-        "type": "table",
-        "title": "Test clips by SNR, means",
-        "columns": ["clips", "SNR (dB)", *names],
-        "rows": [line(who, snr_db) for snr_db in sorted(set(snrs_db[part].tolist())) for who in scores],
-    }
+def _figures(found: Heard) -> dict[str, float]:
+    gained, teachers = found.figures(INT8, less=NOISY), found.figures(TEACHER, less=NOISY)
+    overall = {name: mean for name, mean in found.figures(INT8).items() if "_at_" not in name}
+    # Of a teacher that gains nothing there is nothing to keep.
+    kept = {"retention": gained[SCORE] / teachers[SCORE]} if teachers[SCORE] > 0 else {}
+    return {**gained, **overall, **kept}
