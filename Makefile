@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-fast check dashboard bench-search bench-stopping bench-speed bench-cry bench-enhancement bench-latency fit-latency clean
+.PHONY: setup demo test test-fast check dashboard bench-search bench-stopping bench-speed bench-cry bench-enhancement bench-gram bench-latency fit-latency clean
 
 setup: $(READY)
 

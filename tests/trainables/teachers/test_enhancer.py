@@ -15,6 +15,7 @@ from tests.trainables.points import noisy_folder
 from trainables.cache import cache_folder
 from trainables.corpora.enhancement_task import open_enhancement
 from trainables.corpora.mixtures import Mixing, Mixtures
+from trainables.mixture_features import noisy_features
 from trainables.students import build_student
 from trainables.students.cruse import Cruse
 from trainables.teachers import enhancer as module
@@ -73,7 +74,7 @@ def test_an_interrupted_training_ends_as_the_unbroken_one(mixtures: Mixtures, mo
 def test_its_masks_are_those_of_its_network(mixtures: Mixtures) -> None:
     teacher, _ = taught(mixtures, 0)
     masks = teacher.masks(mixtures, FRONT_END)
-    features = module.noisy_features(mixtures, FRONT_END)
+    features = noisy_features(mixtures, FRONT_END)
     assert masks.shape == features.shape and masks.dtype == np.float16
     ours = teacher.network(FRONT_END)(torch.from_numpy(np.array(features[3:5])).unsqueeze(1))
     assert not ours.requires_grad
