@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RATE_HZ = 16_000
-SECONDS = 2.5
+SECONDS = 2.0
 
 
 def audio_samples(
@@ -24,7 +24,7 @@ def audio_samples(
     """Rows of evaluation.json, and 16-bit FLAC files by name: the signals [clips, samples] of one clip for each SNR.
 
     `names` says in words what a clip is, for those that may be chosen; of each SNR the first of them. Clips are cut
-    after 2.5 s, so that a report can hold them.
+    after 2 s, so that a report can hold them.
     """
     rows, files = [], {}
     for snr_db in np.unique(snrs_db).tolist():

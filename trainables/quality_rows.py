@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NOISY, TEACHER, FLOAT, INT8 = "noisy input", "teacher", "float student", "INT8 student"
-# Which differences of two signals, clip by clip, are worth a line.
-DIFFERENCES = ((TEACHER, NOISY), (FLOAT, NOISY), (INT8, NOISY), (INT8, FLOAT), (INT8, TEACHER))
+# Differences of two signals, clip by clip, that are worth a line, besides that of each to the noisy input.
+DIFFERENCES = ((INT8, FLOAT), (INT8, TEACHER))
 # A network of its own judges DNSMOS: seconds per clip on one core.
 SLOW = frozenset({"dnsmos"})
 FEW_CLIPS = 8
@@ -82,7 +82,8 @@ class Heard:
     def _table(self, snr_db: float) -> dict[str, Any]:
         measures = list(next(iter(self.scores.values())))
         lines: list[tuple[str, str, str | None]] = [(signal, signal, None) for signal in self.scores]
-        there = [pair for pair in DIFFERENCES if set(pair) <= self.scores.keys()]
+        wanted = [*((signal, NOISY) for signal in self.scores if signal != NOISY), *DIFFERENCES]
+        there = [pair for pair in wanted if set(pair) <= self.scores.keys()]
         lines += [(f"{signal} less {other}", signal, other) for signal, other in there]
         clips = [self.estimate(measure, snr_db, next(iter(self.scores))).clips for measure in measures]
         return {

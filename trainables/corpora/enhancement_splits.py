@@ -69,7 +69,8 @@ def part(folder: Path, sources: Sources, mode: SplitMode, seed: int) -> Parted:
     home = {clip.path: clip.split for clip in speech.clips}
     noises, free = _noises(usable, files, home, mode, seed)
     own, moved = _own(usable.speech, noises, home)
-    rooms = [path for path in usable.rooms if not files[path].problem and not files[path].silent]
+    faulty = tuple((path, _fault(files[path])) for path in usable.rooms if _fault(files[path]))
+    rooms = [path for path in usable.rooms if not _fault(files[path])]
     return Parted(
         speech=tuple({clip.path: clip for clip in speech.clips}.values()),
         noises=tuple(noises.values()),
@@ -78,9 +79,9 @@ def part(folder: Path, sources: Sources, mode: SplitMode, seed: int) -> Parted:
         room_hashes=tuple(files[path].audio_hash for path in rooms),
         rule=speech.rule,
         speaker_disjoint=speech.speaker_disjoint,
-        skipped=(*sources.skipped, *skipped, *speech.dropped, *free.dropped),
+        skipped=(*sources.skipped, *skipped, *faulty, *speech.dropped, *free.dropped),
         warnings=(
-            *_left_out(sources, skipped),
+            *_left_out([*sources.skipped, *skipped, *faulty]),
             *speech.warnings,
             *free.warnings,
             *_doubts(noises.values(), speech.rule),
@@ -128,7 +129,7 @@ def _doubt(one: SpeechFile, files: Mapping[Path, AudioFile]) -> str:
 
 
 def _fault(file: AudioFile) -> str:
-    return file.problem or ("is silent: no SNR can be set" if file.silent else "")
+    return file.problem or ("is silent: it has no level" if file.silent else "")
 
 
 def _check_share(skipped: Sequence[tuple[Path, str]], total: int) -> None:
@@ -141,12 +142,11 @@ def _check_share(skipped: Sequence[tuple[Path, str]], total: int) -> None:
         )
 
 
-def _left_out(sources: Sources, skipped: Sequence[tuple[Path, str]]) -> tuple[str, ...]:
-    both = (*sources.skipped, *skipped)
-    if not both:
+def _left_out(skipped: Sequence[tuple[Path, str]]) -> tuple[str, ...]:
+    if not skipped:
         return ()
-    path, why = both[0]
-    return (f"{len(both)} recordings or pairs cannot be mixed and are left out, such as {path}: {why}",)
+    path, why = skipped[0]
+    return (f"{len(skipped)} recordings or pairs cannot be used and are left out, such as {path}: {why}",)
 
 
 def _slow(sources: Sources, files: Mapping[Path, AudioFile]) -> tuple[str, ...]:

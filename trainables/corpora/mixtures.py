@@ -42,7 +42,8 @@ class Mixing:
     decibels from `train_snr_db`, at a level drawn evenly from `train_level_dbfs` (RMS of the mixture, as DNS-Challenge
     draws it), in a room for `room_share` of them where there are rooms; speech in a room is its own target. A clip of
     validation or test stands once at each of `test_snrs_db`, at `test_level_dbfs`, in no room. Training has at most
-    `most_mixtures`, each other split at most `most_held_out` clips.
+    `most_mixtures`, each other split at most `most_held_out` clips. The mixtures are fixed, so that a teacher hears
+    each once and its outputs can be kept; an epoch may hold one view of every clip, another in the next.
     """
 
     clip_seconds: float = 3.0

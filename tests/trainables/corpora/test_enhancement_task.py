@@ -138,14 +138,14 @@ def test_pairs_that_do_not_match_are_left_out_by_name(record: Record, tmp_path: 
     assert reasons[names[0]] == f"has 1500 samples, and its noisy partner {noisy / names[0]} 1400"
     assert reasons[names[1]] == f"has 16000 Hz, and its noisy partner {noisy / names[1]} 8000 Hz"
     assert reasons[names[2]] == f"is the same audio as its noisy partner {noisy / names[2]}"
-    assert any(w.startswith("3 recordings or pairs cannot be mixed and are left out, such as") for w in corpus.warnings)
+    assert any(w.startswith("3 recordings or pairs cannot be used and are left out, such as") for w in corpus.warnings)
 
 
 def test_many_that_cannot_be_mixed_are_refused(record: Record, tmp_path: Path) -> None:
     pairs(record)
     clean = sorted((tmp_path / "data" / "clean_train").iterdir())
     soundfile.write(clean[0], np.zeros(1500), 16_000)
-    said = rf"--data: 1 of 12 recordings or pairs cannot be mixed, more than 5%: {clean[0]} is silent: no SNR can be"
+    said = rf"--data: 1 of 12 recordings or pairs cannot be mixed, more than 5%: {clean[0]} is silent: it has no level"
     with pytest.raises(ValueError, match=said):
         open_enhancement(tmp_path / "data", mixing=SHORT)
     clean[0].unlink()
@@ -193,7 +193,9 @@ def test_training_is_partly_heard_in_rooms_and_test_is_not(record: Record, tmp_p
     target = tmp_path / "data/impulse_responses/room.wav"
     target.parent.mkdir()
     soundfile.write(target, response, 16_000, subtype="FLOAT")
+    soundfile.write(target.with_name("silent.wav"), np.zeros(800), 16_000)
     mixtures = open_enhancement(tmp_path / "data", mixing=SHORT)
+    assert (target.with_name("silent.wav"), "is silent: it has no level") in mixtures.corpus.skipped
     roomy = [row for row, fact in enumerate(mixtures.facts) if fact.room is not None]
     assert 0.2 < len(roomy) / len(mixtures.rows("train")) < 0.8
     assert {mixtures.facts[row].split for row in roomy} == {"train"}
