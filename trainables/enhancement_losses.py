@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spaces.candidate import GramKind
 
 # Of the Gram matrices of student and teacher that are in memory at once.
-GRAM_BYTES = 16 * 2**20
+GRAM_BYTES = 64 * 2**20
 
 
 def spectrum_losses(masks: Tensor, magnitudes: Tensor, target: Tensor) -> Tensor:
