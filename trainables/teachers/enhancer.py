@@ -37,7 +37,7 @@ PROGRESS = logging.getLogger(__name__)
 
 Arguments = dict[str, "Scalar"]
 # Trains in a few minutes of one core; the source's takes hours there.
-SMALL: Arguments = {"width": 8, "depth": 5, "top": 48, "groups": 4, "slope": 0.2}
+SMALL: Arguments = {"width": 8, "depth": 5, "top": 36, "groups": 2, "slope": 0.2}
 LARGE: Arguments = {"width": 16, "depth": 5, "top": 122, "groups": 2, "slope": 0.2}
 TRAINED: dict[str, tuple[Arguments, int]] = {NAME: (SMALL, 6), f"{NAME}:large": (LARGE, 30)}
 CLIPS_AT_ONCE = 8
