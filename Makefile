@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-fast check dashboard bench-search bench-stopping bench-speed bench-clip-views bench-cry bench-decision bench-latency fit-latency clean
+.PHONY: setup demo test test-fast check dashboard bench-search bench-stopping bench-speed bench-clip-views bench-cry bench-decision bench-enhancement bench-gram bench-latency fit-latency clean
 
 setup: $(READY)
 
@@ -56,6 +56,13 @@ bench-cry: $(READY)
 
 bench-decision: $(READY)
 	$(RUN) -m tests.benchmarks.bench_decision
+
+# Needs pip install '.[enhancers]' for more than the noisy input.
+bench-enhancement: $(READY)
+	$(RUN) -m tests.benchmarks.bench_enhancement
+
+bench-gram: $(READY)
+	$(RUN) -m tests.benchmarks.bench_gram
 
 bench-latency: $(READY)
 	$(RUN) -m tests.benchmarks.bench_latency

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spaces.board import Board
     from spaces.front_end import FrontEnd
 
-PROFILER_VERSION = "8"
+PROFILER_VERSION = "9"
 # Flash that an ESP-IDF application of its own takes beside the model (bootloader, partition table, code).
 APPLICATION_FLASH_BYTES = 1 << 20
 

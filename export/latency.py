@@ -29,6 +29,8 @@ FFT_512_CYCLES = 44_594
 # The LX7 has no instruction for it: sqrtf is a call and 31 instructions, sqrt0.s to divn.s, many of which wait for one
 # another; ESP-IDF's own test allows it 140 cycles on the ESP32, which has the same unit. Counted, not measured.
 SQUARE_ROOT_CYCLES = 100.0
+# ESP-DSP has no FFT of other lengths: of one in plain C, twice the cycles per point and stage. Assumed, not measured.
+MIXED_RADIX = 2.0
 # Counted: read, absolute value, four comparisons or a leading-zero count for the segment, shift, sign, store.
 COMPRESSED_SAMPLE_CYCLES = 20.0
 
@@ -184,7 +186,10 @@ def interval(cycles: float, log_sd: float, cpu_mhz: int) -> Interval:
 
 
 def feature_cost(front_end: FrontEnd) -> FeatureCost:
-    """One frame on the device: log-mel features in float32, or the compressed samples of a waveform.
+    """One frame on the device: log-mel features in float32, the compressed samples of a waveform, or spectra.
+
+    Of spectra there are two transforms for each frame, one back: counted per sample are 8 cycles to window and 12 to
+    window again and add up; per bin 14 for its power, 210 for its logarithm and quantisation, 20 for its mask.
 
     Counted per sample: 8 cycles to convert and window; per bin: 14 for its power, its square root where magnitudes are
     summed, and 2 x 7 for the two triangles it falls into; per mel: 210 for logarithm and quantisation.
@@ -192,6 +197,9 @@ def feature_cost(front_end: FrontEnd) -> FeatureCost:
     if front_end.kind == "waveform":
         return FeatureCost(0.0, COMPRESSED_SAMPLE_CYCLES * front_end.hop_samples)
     scale = front_end.n_fft * math.log2(front_end.n_fft) / (512 * 9)
+    if front_end.kind == "log_power":
+        counted = 20.0 * front_end.window_samples + 244.0 * front_end.values_per_frame
+        return FeatureCost(2 * MIXED_RADIX * FFT_512_CYCLES * scale, counted)
     bins = front_end.n_fft // 2 + 1
     per_bin = 28.0 + (SQUARE_ROOT_CYCLES if front_end.spectrum_power == 1 else 0.0)
     return FeatureCost(FFT_512_CYCLES * scale, 8.0 * front_end.window_samples + per_bin * bins + 210.0 * front_end.mels)

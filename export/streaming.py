@@ -120,13 +120,16 @@ class Int8Stream:
         return values
 
     def running(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Dequantized outputs [lanes, steps, outputs] at every step of at most `batch` lanes [lanes, frames, mels]."""
-        codes = self.quantized(features)
-        padded = np.concatenate([codes, np.zeros((self.batch - len(codes), *codes.shape[1:]), np.int8)])
-        heard = np.stack(list(self._steps(padded)), axis=1)[: len(codes)]
+        """Dequantized outputs [n, steps, outputs] at every step of features [n, frames, mels]."""
+        parts = [features[at : at + self.batch] for at in range(0, len(features), self.batch)]
         scale, zero = self._outputs[0]["quantization"]
+        heard = np.concatenate([self._running(self.quantized(part)) for part in parts])
         values: NDArray[np.float32] = (heard.astype(np.float32) - zero) * np.float32(scale)
         return values
+
+    def _running(self, codes: NDArray[np.int8]) -> NDArray[np.int8]:
+        padded = np.concatenate([codes, np.zeros((self.batch - len(codes), *codes.shape[1:]), np.int8)])
+        return np.stack(list(self._steps(padded)), axis=1)[: len(codes)]
 
     def frames_per_step(self, mels: int) -> int:
         """Frames that one step hears."""
@@ -157,6 +160,12 @@ class Int8Stream:
         return logits, after
 
 
-def int8_outputs(model: bytes, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Outputs [n, outputs] of a full-INT8 model for features [n, frames, mels], whole or frame by frame as it hears."""
-    return Int8Stream(model).outputs(features) if read_model(model).is_step else Int8Model(model).outputs(features)
+def int8_outputs(model: bytes, features: NDArray[np.float32], every_step: bool = False) -> NDArray[np.float32]:
+    """Outputs [n, outputs] of a full-INT8 model for features [n, frames, mels], whole or frame by frame as it hears.
+
+    With `every_step` [n, steps, outputs], of a model that goes in steps.
+    """
+    if not read_model(model).is_step:
+        return Int8Model(model).outputs(features)
+    stream = Int8Stream(model)
+    return stream.running(features) if every_step else stream.outputs(features)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from export import figures
+from export.audio_row import audio, with_sounds
 from export.chart import Line, Lines, lines, number
 from export.markup import extend, tag
 
@@ -25,7 +26,10 @@ def trial_section(front: Front, row: TrialRow, *, chosen: bool) -> Element:
     """One trial: footprint, figures, parameters, the rows of its evaluation and its training; open if it is chosen."""
     section = tag("details", _summary(front, row, chosen), class_="card", id=anchor(row), open=chosen)
     try:
-        content = _content(figures.member(front, row))
+        results = front.study.results
+        member = figures.member(front, row)
+        rows = with_sounds(member.evaluation, results.of(row), results.folder, embedded=chosen)
+        content = _content(member, rows)
     except ValueError as error:
         content = [tag("p", f"This trial's folder cannot be shown: {error}")]
     return extend(section, content)
@@ -50,11 +54,11 @@ def _summary(front: Front, row: TrialRow, chosen: bool) -> Element:
     return tag("summary", tag("b", title), pill, *(tag("span", fact, class_="soft") for fact in facts))
 
 
-def _content(member: Member) -> list[Element]:
+def _content(member: Member, evaluation: Sequence[Mapping[str, Any]]) -> list[Element]:
     blocks = [bullets(member.warnings, SHOWN_WARNINGS)] if member.warnings else []
     first = [_footprint(member), _figures(member), _parameters(member)]
     charts = [_titled(chart.title, lines(chart)) for chart in member.histories]
-    rows = [_evaluation(row) for row in member.evaluation]
+    rows = [_evaluation(row) for row in evaluation]
     return [
         *blocks,
         *(tag("div", *group, class_="grid3", style="margin-top:18px") for group in (first, rows, charts) if group),
@@ -178,6 +182,7 @@ def plain_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Elemen
 
 
 _DRAWN: dict[str, Callable[[Mapping[str, Any]], Element]] = {
+    "audio": audio,
     "confusion": _confusion,
     "curve": _curve,
     "table": _table_row,

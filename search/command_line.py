@@ -72,7 +72,8 @@ def parser_of(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argpar
         help="speech_embedding; wav2vec2:, hubert:, wavlm: or whisper:NAME_OR_FOLDER, or a file of weights in one; "
         "yamnet:FILE_OR_FOLDER; classifier:NAME_OR_FOLDER, with its own head; fine_tuned(wav2vec2:..., layers=2, "
         "epochs=5, lr=3e-5); or mean(A, B), confident(A, B); of valence_arousal, small_vit, vit: or "
-        "ast:NAME_OR_FOLDER (default: speech_embedding, of valence_arousal small_vit)",
+        "ast:NAME_OR_FOLDER; of speech_enhancement, cruse, cruse:large or cruse:PATH (default: speech_embedding, "
+        "small_vit and cruse)",
     )
     data.add_argument(
         "--teacher-layers",

@@ -92,7 +92,9 @@ def _options(study: Study, others: Sequence[str]) -> Options:
 def _judged(study: Study, options: Options, stored: Mapping[str, Any], number: int) -> Judgement:
     from export.streaming import int8_outputs
     from trainables.assignment import candidate_of
+    from trainables.conversion import says_every_frame
     from trainables.recipe import recipe
+    from trainables.students import build_student
     from trainables.taught import judged_as_heard, judged_features
 
     rules = recipe(options.recipe)
@@ -101,7 +103,8 @@ def _judged(study: Study, options: Options, stored: Mapping[str, Any], number: i
     candidate = candidate_of(options.recipe, stored["params"])
     data = rules.training_set(material, candidate)
     model = (study.results.trial(number) / TFLITE).read_bytes()
-    int8 = int8_outputs(model, judged_features(rules, material, data))
+    untrained = build_student(candidate.student, candidate.front_end, rules.outputs(material, candidate))
+    int8 = int8_outputs(model, judged_features(rules, material, data), says_every_frame(untrained))
     # The float student decides none of the figures that are compared.
     return judged_as_heard(rules, material, candidate, data, model, (int8, int8))
 

@@ -12,6 +12,10 @@ from spaces.front_end import FrontEnd
 Scalar = str | int | float | bool
 ScheduleKind = Literal["step", "cosine", "one_cycle", "flat_then_linear", "constant"]
 
+MaskMode = Literal["none", "output", "one_step", "two_step"]
+GramKind = Literal["time_frequency", "time", "frequency", "batch"]
+MapChoice = Literal["all", "encoder", "bottleneck", "decoder"]
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -45,6 +49,22 @@ class Distillation:
     alignment_weight: float = 0.0
     response_weight: float = 1.0
     attention_weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class MaskDistillation:
+    """What a student that gives masks learns from its teacher, where its distillation's alpha is below 1.
+
+    `output`: the teacher's masks. `one_step`: the similarities of a batch's clips to each other in the teacher's maps,
+    beside the labels all along; `two_step`: these alone for a `first_share` of the epochs, then labels alone. Gram
+    matrices are those of each bin (`time_frequency`), of each frame or frequency, or of whole clips (`batch`); `maps`
+    are layers by the first part of their names.
+    """
+
+    mode: MaskMode
+    gram: GramKind = "time_frequency"
+    maps: MapChoice = "all"
+    first_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -144,6 +164,7 @@ class Candidate:
     quantization: Quantization = Quantization()
     pruning: Pruning = Pruning()
     synthetic: SyntheticMix = SyntheticMix()
+    masks: MaskDistillation | None = None
 
     @property
     def architecture(self) -> str:

@@ -1,11 +1,11 @@
-"""Settings of the front end that runs on the device: log-mel features, or the waveform itself."""
+"""Settings of the front end that runs on the device: log-mel features, log-power spectra, or the waveform itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Kind = Literal["log_mel", "waveform"]
+Kind = Literal["log_mel", "waveform", "log_power"]
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,14 @@ class FrontEnd:
     Of the `kind` waveform a frame is its `hop_samples` samples, compressed like telephone speech; settings of windows,
     spectra and mels are then without meaning, and the window is the hop.
 
-    The window is zero-padded to `n_fft`, a power of two, because the chip's FFT takes no other. `decision_seconds` is
-    how often the device decides: only the frames that are new since then are computed again. `log_mean` and `log_std`
-    are constants, not statistics of a corpus, so that features depend on nothing but the audio. The mel triangles sum
-    magnitudes where `spectrum_power` is 1, powers where it is 2.
+    Of the kind log_power a frame is the logarithm of the power in each of its n_fft / 2 + 1 bins, and the device also
+    turns masked spectra back into sound: square roots of Hann windows of `n_fft` samples, one half a window after the
+    other. Its FFT takes factors 2, 3 and 5; settings of mels are without meaning.
+
+    Otherwise the window is zero-padded to `n_fft`, a power of two, because the chip's FFT takes no other.
+    `decision_seconds` is how often the device decides: only the frames that are new since then are computed again.
+    `log_mean` and `log_std` are constants, not statistics of a corpus, so that features depend on nothing but the
+    audio. The mel triangles sum magnitudes where `spectrum_power` is 1, powers where it is 2.
     """
 
     sample_rate_hz: int = 16_000
@@ -43,10 +47,7 @@ class FrontEnd:
             raise ValueError(
                 f"front end: of a waveform, window_samples={self.window_samples} must be hop_samples={self.hop_samples}"
             )
-        if self.n_fft & (self.n_fft - 1) or self.n_fft < self.window_samples:
-            raise ValueError(
-                f"front end: n_fft={self.n_fft} must be a power of two of at least window_samples={self.window_samples}"
-            )
+        self._check_transform()
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate_hz / 2:
             raise ValueError(
                 f"front end: {self.low_hz}-{self.high_hz} Hz must lie within 0-{self.sample_rate_hz / 2:g} Hz"
@@ -56,6 +57,19 @@ class FrontEnd:
         if self.frames < 1:
             raise ValueError(
                 f"front end: a clip of {self.clip_seconds} s holds no window of {self.window_samples} samples"
+            )
+
+    def _check_transform(self) -> None:
+        if self.kind == "log_power":
+            if not self.window_samples == self.n_fft == 2 * self.hop_samples or 30**self.n_fft % self.n_fft:
+                raise ValueError(
+                    f"front end: of log-power spectra, n_fft={self.n_fft} must be "
+                    f"window_samples={self.window_samples}, twice hop_samples={self.hop_samples}, and have no factors "
+                    "but 2, 3 and 5"
+                )
+        elif self.n_fft & (self.n_fft - 1) or self.n_fft < self.window_samples:
+            raise ValueError(
+                f"front end: n_fft={self.n_fft} must be a power of two of at least window_samples={self.window_samples}"
             )
 
     @property
@@ -71,7 +85,17 @@ class FrontEnd:
     @property
     def values_per_frame(self) -> int:
         """Numbers in one frame."""
-        return self.hop_samples if self.kind == "waveform" else self.mels
+        return {"waveform": self.hop_samples, "log_power": self.n_fft // 2 + 1, "log_mel": self.mels}[self.kind]
+
+    @property
+    def hop_ms(self) -> float:
+        """Milliseconds from one frame to the next."""
+        return 1000 * self.hop_samples / self.sample_rate_hz
+
+    @property
+    def window_ms(self) -> float:
+        """Milliseconds that a frame hears: what is made of spectra comes out that much later, apart from computing."""
+        return 1000 * self.window_samples / self.sample_rate_hz
 
     @property
     def new_frames_per_decision(self) -> int:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from export.scales import TrainedRanges
 
+# Of students that count at every frame: as many frames as of the others' clips, and their states fill memory.
+LONG_CLIPS = 16
+
 
 def int8_student(student: nn.Module, clips: NDArray[np.float32], trained: TrainedRanges | None = None) -> bytes:
     """Full INT8, calibrated on clips [n, frames, mels]; a streaming student becomes one step, calibrated on all.
@@ -26,8 +29,17 @@ def int8_student(student: nn.Module, clips: NDArray[np.float32], trained: Traine
     """
     if not isinstance(student, StreamingStudent):
         return int8_tflite(float_tflite(student, (1, *clips.shape[1:])), clips[..., None], trained)
-    _, inputs = stepped(copy.deepcopy(student).cpu().eval(), torch.from_numpy(np.array(clips)))
+    _, inputs = stepped(copy.deepcopy(student).cpu().eval(), torch.from_numpy(np.array(clips[: _clips(student)])))
     return int8_step(Step(student), inputs, trained)
+
+
+def says_every_frame(student: nn.Module) -> bool:
+    """Whether it gives an output at every frame, not one for a clip."""
+    return isinstance(student, StreamingStudent) and student.every_frame
+
+
+def _clips(student: nn.Module) -> int | None:
+    return LONG_CLIPS if says_every_frame(student) else None
 
 
 def float_student(student: nn.Module, frames: int, mels: int) -> bytes:
@@ -52,10 +64,12 @@ def streaming_difference(
 ) -> dict[str, float]:
     """How far logits at the last frame lie from `float32`, those of whole clips [n, frames, mels]; {} where none steps.
 
-    The largest difference of the float step, and the largest and the mean one of the INT8 step.
+    Of a student that counts at every frame, those at all frames of the first few clips. The largest difference of the
+    float step, and the largest and the mean one of the INT8 step.
     """
     if not isinstance(student, StreamingStudent):
         return {}
+    features, float32, int8 = (values[: _clips(student)] for values in (features, float32, int8))
     logits, _ = stepped(student.eval(), torch.from_numpy(np.array(features)))
     return {
         "float_largest": float(np.abs(logits.numpy() - float32).max()),

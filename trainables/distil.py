@@ -95,7 +95,7 @@ class Run:
 
 
 def teach_in_phases(network: nn.Module, phases: Sequence[Phase], run: Run) -> tuple[nn.Module, Progress]:
-    """As `teach`; later phases begin at their epochs, each with what the one before was at its best epoch.
+    """As `teach`; later phases begin at their epochs, each with what the one before was at its best, or last, epoch.
 
     Returns the last phase's network at its best epoch: earlier ones do not compete with it. Patience counts in the last
     phase alone.
@@ -137,7 +137,7 @@ def _begun(network: nn.Module, phases: Sequence[Phase], run: Run) -> tuple[Learn
 
 def _next_phase(begun: Sequence[Phase], learner: Learner, progress: Progress, run: Run) -> Learner:
     network = learner.judged
-    if progress.best_state:
+    if progress.best_state and not begun[-1].from_last:
         network.load_state_dict(progress.best_state)
     progress.best_epoch, progress.best_score, progress.best_state = -1, -math.inf, {}
     return run.learner(begun[-1].begin(network), begun)

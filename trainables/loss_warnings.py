@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from spaces.candidate import Distillation
+    from spaces.candidate import Distillation, MaskDistillation
 
 TEACHER_IDLE, TEACHER_DOMINATES = 0.1, 10.0
 
@@ -22,6 +22,13 @@ def loss_warnings(distillation: Distillation, last: Mapping[str, float]) -> list
         if weight and f"{term}_loss" in last:
             found += _term_warnings(term, weight, last)
     return found
+
+
+def mask_warnings(masks: MaskDistillation, history: Sequence[Mapping[str, float]]) -> list[str]:
+    """As `loss_warnings`, of students that give masks: over all epochs, since the teacher may have spoken in some."""
+    if masks.mode != "none" and all(row["soft_loss"] == 0.0 for row in history):
+        return ["the distillation loss is identically zero: the teacher teaches nothing"]
+    return []
 
 
 def _soft_warnings(alpha: float, last: Mapping[str, float]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Phases of a run: a wide student, what pruning leaves of it, and the one that trains on what INT8 leaves."""
+"""Phases of a run: a student that learns from its teacher's maps first, a wide one, one that trains on INT8."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ WIDE_SHARE = 0.5
 class Phase:
     """From `first_epoch` on, what `begin` makes of the network of the phase before, at its best epoch, is trained.
 
-    `candidate` makes of the run's candidate what the phase is trained as.
+    `candidate` makes of the run's candidate what the phase is trained as. `from_last`: it goes on from the last epoch
+    instead, where the phase before does not train what validation judges.
     """
 
     first_epoch: int
     begin: Callable[[nn.Module], nn.Module]
     candidate: Callable[[Candidate], Candidate] = lambda candidate: candidate
+    from_last: bool = False
 
 
 def phases_of(
@@ -53,7 +55,15 @@ def phases_of(
         start = wider(candidate.student, candidate.pruning.prune_from)
         first = _epoch_at(WIDE_SHARE * share, epochs)
         later.insert(0, Phase(first, lambda network: _slim(network, build(candidate.student), features[:2])))
+    masks = candidate.masks
+    if masks is not None and masks.mode == "two_step":
+        first = _epoch_at(max(masks.first_share, 1 / epochs), epochs)
+        later.insert(0, Phase(first, lambda network: network, _from_labels, from_last=True))
     return build(start), tuple(later)
+
+
+def _from_labels(candidate: Candidate) -> Candidate:
+    return replace(candidate, distillation=replace(candidate.distillation, alpha=1.0))
 
 
 def _unaligned(candidate: Candidate) -> Candidate:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from spaces.front_end import FrontEnd
     from trainables.beside_teacher import DeviceTeacher
     from trainables.corpora.corpus import Corpus
+    from trainables.corpora.mixtures import Mixtures
     from trainables.corpora.running import Running
     from trainables.taught_views import TaughtViews
+    from trainables.teachers.enhancer import Enhancer
     from trainables.teachers.layer_states import LayerStates, States
     from trainables.training_set import TrainingSet
 
@@ -74,7 +76,8 @@ class Material:
     `teacher` are facts for run.json, each with its `content_hash`; `teacher_layers` are for students that are aligned,
     `teacher_maps`, where it looks in these layers, for students with attention, `views` for those that hear them.
     `streams` are recordings without the event by held-out split, and `max_false_alarms_per_hour` the ceiling on them
-    that decides the best epoch, if there is one.
+    that decides the best epoch, if there is one. `mixtures` of speech and noise, whose corpus is this one, and the
+    `enhancer` that teaches to clean them lie in the cache.
     """
 
     corpus: Corpus
@@ -87,6 +90,8 @@ class Material:
     views: TaughtViews | None = None
     streams: Mapping[str, Running] = field(default_factory=dict)
     max_false_alarms_per_hour: float | None = None
+    mixtures: Mixtures | None = None
+    enhancer: Enhancer | None = None
 
     def layer_arrays(self) -> dict[str, NDArray[Any]]:
         """The states of the teacher's layers by their key in the cache."""
@@ -112,7 +117,8 @@ class Material:
 class Judgement:
     """How good a student is: `score_int8` is the objective; test figures are reported and decide nothing.
 
-    `decision` holds the settings that were chosen on validation; `rows` are the typed rows of evaluation.json.
+    `decision` holds the settings that were chosen on validation; `rows` are the typed rows of evaluation.json, `files`
+    what they name in the trial's folder, such as sounds.
     """
 
     score_int8: float
@@ -121,6 +127,7 @@ class Judgement:
     test: Mapping[str, float]
     decision: Mapping[str, float]
     rows: list[Mapping[str, Any]] = field(default_factory=list)
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,10 @@ class Recipe(ABC):
     @abstractmethod
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
         """Features under the candidate's front end, targets, teacher logits and training rows."""
+
+    def labels(self, material: Material) -> tuple[str, ...]:
+        """Names of the classes that outputs stand for, none where they stand for no classes."""
+        return material.corpus.labels
 
     def outputs(self, material: Material, candidate: Candidate) -> int:
         """How many outputs the candidate's student has: one for each class, unless a recipe says otherwise."""

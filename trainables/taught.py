@@ -15,7 +15,7 @@ from export.tflite import CALIBRATION_CLIPS
 from trainables.assignment import Assignment
 from trainables.cache import content_key
 from trainables.calibrated import Calibrated
-from trainables.conversion import int8_student, streaming_difference
+from trainables.conversion import int8_student, says_every_frame, streaming_difference
 from trainables.distil import Progress, Run, logits_of, teach_in_phases
 from trainables.phases import phases_of, plain
 from trainables.recipe import Judgement, Material, OnStream, Recipe, recipe
@@ -81,15 +81,15 @@ def taught_student(
     trained, progress = teach_in_phases(start, phases, run)
     network, ranges = plain(trained.cpu())
     model = int8_student(network, calibration, ranges)
-    judged = judged_features(rules, material, data)
-    int8, float32 = int8_outputs(model, judged), logits_of(network, judged)
+    judged, every = judged_features(rules, material, data), says_every_frame(network)
+    int8, float32 = int8_outputs(model, judged, every), logits_of(network, judged)
     streaming = streaming_difference(network, judged, float32, int8)
     judgement = judged_as_heard(rules, material, candidate, data, model, (int8, float32))
     judgement = replace(judgement, rows=[*judgement.rows, *rules.training_rows(material, candidate)])
     taught = Taught(network, progress, model, judgement, data, streaming)
     if ranges is None:
         return taught
-    calibrated = int8_outputs(int8_student(network, calibration), judged)
+    calibrated = int8_outputs(int8_student(network, calibration), judged, every)
     by_calibration = rules.judge(material, calibrated, float32)
     return replace(taught, calibrated=Calibrated.of(by_calibration, int8, calibrated, float32))
 

@@ -24,7 +24,8 @@ from trainables.assignment import Assignment, candidate_of
 from trainables.beside_teacher import beside_rows, compression, teacher_costs
 from trainables.conversion import runs_on_device
 from trainables.distil import Progress, StoppedEarlyError, history_csv
-from trainables.loss_warnings import loss_warnings
+from trainables.loss_warnings import loss_warnings, mask_warnings
+from trainables.real_time import real_time, real_time_rows
 from trainables.recipe import Judgement, Material, recipe
 from trainables.taught import Taught, taught_student
 
@@ -112,6 +113,7 @@ def _metrics(
         "streaming": dict(taught.streaming),
         "beside_teacher": _beside_teacher(assignment, judgement),
         "footprint": footprint.as_dict(),
+        "real_time": real_time(candidate_of(assignment.recipe, params).front_end, footprint),
         "parameters": parameters,
         "compression": compression(assignment.material.teacher, parameters),
         "best_epoch": taught.progress.best_epoch,
@@ -135,7 +137,11 @@ def _objectives(recipe_name: str, judgement: Judgement, footprint: Footprint) ->
 
 
 def _warnings(material: Material, candidate: Candidate, taught: Taught) -> list[str]:
-    found = loss_warnings(candidate.distillation, taught.progress.history[-1])
+    found = (
+        loss_warnings(candidate.distillation, taught.progress.history[-1])
+        if candidate.masks is None
+        else mask_warnings(candidate.masks, taught.progress.history)
+    )
     if taught.judgement.score_int8 > material.teacher.get("score", math.inf):
         found.append("the student scores above its teacher on validation: the labels alone may do")
     mix, had = candidate.data_mix, taught.data.most_neg_per_pos
@@ -154,8 +160,11 @@ def _write(
         *taught.judgement.rows,
         *_streaming_rows(taught),
         *_calibrated_rows(taught),
+        *real_time_rows(metrics["real_time"]),
         *_teacher_rows(assignment, metrics),
     ]
+    for name, content in taught.judgement.files.items():
+        write_atomically(folder / name, content)
     write_atomically(folder / "evaluation.json", json.dumps(rows))
     write_atomically(folder / "history.csv", history_csv(taught.progress.history))
     # Last, because a folder with metrics.json counts as finished.
@@ -188,7 +197,7 @@ def _student(assignment: Assignment, candidate: Candidate, taught: Taught) -> di
         "recipe": assignment.recipe,
         "student": asdict(candidate.student),
         "front_end": asdict(candidate.front_end),
-        "labels": list(assignment.material.corpus.labels),
+        "labels": list(recipe(assignment.recipe).labels(assignment.material)),
         # The device sums the softmax over the outputs of each label; null: they are one and the same.
         "class_of_output": None if classes is None else classes.tolist(),
         "states": [asdict(state) for state in states_of(taught.int8)],

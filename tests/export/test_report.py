@@ -278,7 +278,9 @@ def test_data_cannot_become_markup(made: ResultsFolder) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"type": "audio", "title": "Clip"}, "draws no rows of type audio"),
+        ({"type": "video", "title": "Clip"}, "draws no rows of type video"),
+        ({"type": "audio", "title": "Clip"}, "malformed: KeyError 'clips'"),
+        ({"type": "audio", "title": "Clip", "clips": [{"file": "a.wav"}]}, "malformed: KeyError 'name'"),
         ({"type": "curve", "title": "C", "x_name": "x", "y_name": "y", "x": [1, 2], "y": [1]}, "malformed: ValueError"),
         ({"type": "confusion", "title": "C", "labels": ["a", "b"], "counts": [[1]]}, "malformed: ValueError"),
         ({"type": "table", "title": "T", "columns": ["a"]}, "malformed: KeyError 'rows'"),
@@ -287,6 +289,20 @@ def test_data_cannot_become_markup(made: ResultsFolder) -> None:
 def test_rows_that_cannot_be_drawn_say_why(made: ResultsFolder, row: dict[str, Any], said: str) -> None:
     (made.folder / "trials/1/evaluation.json").write_text(json.dumps([row]))
     assert said in page_of(made).text
+
+
+def test_sounds_are_played_from_the_section_of_the_pick_alone(made: ResultsFolder) -> None:
+    rows = [{"type": "audio", "title": "Clip", "clips": [{"name": "clean", "file": "clean.flac"}]}]
+    for number in (1, 2):
+        folder = made.folder / "trials" / str(number)
+        (folder / "evaluation.json").write_text(json.dumps(rows))
+        (folder / "clean.flac").write_bytes(b"fLaC")
+    page = page_of(made, "1")
+    played = [attributes["src"] for name, attributes in page.elements if name == "audio"]
+    assert played == [f"data:audio/flac;base64,{base64.b64encode(b'fLaC').decode()}"]
+    assert "trials/2/clean.flac" in {attributes.get("href") for _, attributes in page.elements}
+    policy = next(a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert "media-src data:" in policy
 
 
 def test_unreadable_history_is_said_in_its_section(made: ResultsFolder) -> None:

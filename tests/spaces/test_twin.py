@@ -21,6 +21,9 @@ def test_every_twin_is_a_point_of_the_space_that_no_teacher_reaches(name: str) -
         trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)).ask()
         candidate = space.space(trial)
         twin = labels_alone(name, trial.params)
+        if candidate.masks is not None and candidate.masks.mode == "none":
+            assert twin is None
+            continue
         assert twin is not None
         replayed = space.space(FixedTrial(twin))
         assert replayed.distillation.alpha == 1.0

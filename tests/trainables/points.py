@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 import optuna
 import pytest
+import soundfile
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 import spaces
@@ -40,7 +42,7 @@ def students(name: str) -> list[str]:
 
 
 # Over 20 s: a hundred operators, or two conversions of many.
-SLOW = {"mobilenet_v3", "mixednet", "mobile_vit"}
+SLOW = {"mobilenet_v3", "mixednet", "mobile_vit", "cruse"}
 CASES = [
     pytest.param(name, student, marks=[pytest.mark.slow] if student in SLOW else [])
     for name in RECIPES
@@ -49,6 +51,8 @@ CASES = [
 
 
 def material_of(name: str, speech_folder: Path) -> Material:
+    if name == "speech_enhancement":
+        return recipe(name).prepare(Request(data=noisy_folder(speech_folder), teacher="cruse"))
     word = None if name in ("speech_emotion", "valence_arousal") else "up"
     data = rated_folder(speech_folder) if name == "valence_arousal" else speech_folder
     hurried = (replace(FROM_NOTHING[0], epochs=2),)
@@ -73,6 +77,27 @@ def rated_folder(speech_folder: Path) -> Path:
     return folder
 
 
+def noisy_folder(speech_folder: Path) -> Path:
+    """A folder beside that of the words: what ten of their speakers say at once, and noises of four colours."""
+    folder = speech_folder.parent / "speech-and-noise"
+    if folder.is_dir():
+        return folder
+    for place, kind in enumerate(("white", "grey", "dull", "dark")):
+        (folder / "noise" / kind).mkdir(parents=True)
+        for take in range(3):
+            noise = np.random.default_rng([place, take]).standard_normal(64_000)
+            for _ in range(2 * place):
+                noise = np.convolve(noise, [0.5, 0.5], "same")
+            soundfile.write(folder / "noise" / kind / f"{take}.wav", 0.1 * noise, 16_000)
+    (folder / "clean").mkdir()
+    for speaker in range(10):
+        words = [soundfile.read(path)[0] for path in sorted(speech_folder.glob(f"*/voice{speaker:02d}_nohash_*.wav"))]
+        for take in range(2):
+            said = np.concatenate(words[take :: len(words) // 3])[:48_000]
+            soundfile.write(folder / "clean" / f"reader_{speaker:05d}_{take}.wav", said, 16_000)
+    return folder
+
+
 def point(name: str, student: str, seed: int = 0) -> dict[str, Scalar]:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     asked = study.ask()
@@ -88,6 +113,7 @@ def point(name: str, student: str, seed: int = 0) -> dict[str, Scalar]:
         "patch_frames": max,
         "mobilenet_v3_multiplier": min,
         "synthetic_clips": min,
+        "cruse_groups": min,
     }
     small = {key: pick(choices(known[key])) for key, pick in smallest.items() if key in known} | {"student": student}
     # What learns something in a few steps: of a student that says the same of every clip, rounding is all there is.
@@ -107,7 +133,10 @@ def point(name: str, student: str, seed: int = 0) -> dict[str, Scalar]:
     small |= {"pool": "mean"} if student == "mobile_vit" else {}
     # The widest filter: a narrow one may leave nothing of the few clips here.
     small |= {"negative_below": 0.15} if "negative_below" in known else {}
-    Narrowing(small, {"resnet18_width": (4, 8)}).propose(space, asked)
+    # One step of the two, so that a few epochs of labels are left.
+    small |= {"distillation": "one_step", "maps": "bottleneck"} if "maps" in known else {}
+    narrow: dict[str, tuple[float, float]] = {"resnet18_width": (4, 8), "cruse_width": (3, 4), "cruse_top": (8, 12)}
+    Narrowing(small, {name: ends for name, ends in narrow.items() if name in known}).propose(space, asked)
     return asked.params
 
 

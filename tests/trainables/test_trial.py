@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from trainables.assignment import Task
 from trainables.distil import Progress
 from trainables.learner import NotANumberError
 from trainables.ray_trainable import Post, report_of
+from trainables.recipe import Judgement
+from trainables.recipes.wakeword import RECIPE
 from trainables.trial import run_trial
 from trainables.untrained import footprint_of_untrained
 
@@ -68,6 +71,19 @@ def test_a_trial_goes_on_from_its_checkpoint(speech_folder: Path, tmp_path: Path
     resumed = run_trial(assignment, 0, params, on_epoch=lambda progress: epochs.append(progress.epoch))
     assert epochs == [2, 3]
     assert resumed["score_int8"] == run_trial(assignment, 1, params)["score_int8"]
+
+
+def test_a_judgement_leaves_its_files_beside_its_rows(
+    speech_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = type(RECIPE).judge
+
+    def with_sound(*given: Any) -> Judgement:
+        return replace(judge(*given), files={"clean_0dB.flac": b"fLaC"})
+
+    monkeypatch.setattr(type(RECIPE), "judge", with_sound)
+    run_trial(assignment_of("wakeword", speech_folder, tmp_path), 0, point("wakeword", "tiny_conv"))
+    assert (tmp_path / "0" / "clean_0dB.flac").read_bytes() == b"fLaC"
 
 
 class Referee:

@@ -26,8 +26,8 @@ def read_manifest(folder: Path, task: str | None = None, values: Sequence[str] =
     rows = table_rows(folder / MANIFEST, ("path", *(values or ("label",))))
     if task is not None:
         rows = _of_task(folder / MANIFEST, rows, task)
-    reader = _Reader(folder, values)
-    recordings = [reader.recording(number, row) for number, row in rows]
+    reader = RowReader(folder)
+    recordings = [_recording(reader, number, row, values) for number, row in rows]
     return tuple(sorted(recordings, key=lambda recording: recording.path.as_posix()))
 
 
@@ -60,11 +60,20 @@ def table_rows(path: Path, required: Sequence[str]) -> list[tuple[int, dict[str,
     return rows
 
 
+def columns_of(path: Path) -> tuple[str, ...]:
+    """The names in a manifest's heading, unchecked."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return tuple(name.strip() for name in next(csv.reader(file), ()))
+    except (UnicodeDecodeError, csv.Error):
+        return ()
+
+
 def _check_columns(path: Path, columns: list[str], required: Sequence[str]) -> None:
     missing = [name for name in required if name not in columns]
     if missing:
         found = ", ".join(repr(name) for name in columns) or "none"
-        wanted = f"{', '.join(required[:-1])} and {required[-1]}"
+        wanted = " and ".join(filter(None, (", ".join(required[:-1]), required[-1])))
         lacking = f"{', '.join(missing)} missing among {found}"
         raise ValueError(f"{path}, row 1: the columns must include {wanted}; {lacking}")
     if len(set(columns)) < len(columns):
@@ -82,58 +91,70 @@ def _of_task(path: Path, rows: list[tuple[int, dict[str, str]]], task: str) -> l
     return chosen
 
 
-@final
-class _Reader:
-    """Turns rows into recordings, and holds what rows are checked against each other by."""
+def _recording(reader: RowReader, number: int, row: Mapping[str, str], values: Sequence[str]) -> Recording:
+    path, label = reader.new_path(number, "path", row["path"]), row.get("label", "")
+    if not label and not values:
+        raise reader.error(number, "label", "must not be empty", label)
+    return Recording(
+        path=path,
+        label=label,
+        speaker=row.get("speaker", ""),
+        group=row.get("group", ""),
+        split=reader.split(number, row.get("split", "")),
+        task=row.get("task", ""),
+        text=row.get("text", ""),
+        values=tuple(reader.value(number, name, row[name]) for name in values),
+    )
 
-    def __init__(self, folder: Path, values: Sequence[str]) -> None:
-        self._folder, self._values = folder, values
+
+@final
+class RowReader:
+    """Reads the fields of a manifest's rows, and holds what rows are checked against each other by.
+
+    What breaks a rule is a `ValueError` that names file, row, field, rule and value.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._root = folder.resolve()
         self._row_of: dict[Path, int] = {}
 
-    def recording(self, number: int, row: Mapping[str, str]) -> Recording:
-        path = self._path(number, row["path"])
-        label = row.get("label", "")
-        if not label and not self._values:
-            raise self._error(number, "label", "must not be empty", label)
-        return Recording(
-            path=path,
-            label=label,
-            speaker=row.get("speaker", ""),
-            group=row.get("group", ""),
-            split=self._split(number, row.get("split", "")),
-            task=row.get("task", ""),
-            text=row.get("text", ""),
-            values=tuple(self._value(number, name, row[name]) for name in self._values),
-        )
-
-    def _value(self, number: int, field: str, text: str) -> float:
-        value = as_number(text)
-        if value is None or not -1 <= value <= 1:
-            raise self._error(number, field, "must be a number in [-1, 1]", text)
-        return value
-
-    def _path(self, number: int, value: str) -> Path:
+    def path(self, number: int, field: str, value: str) -> Path:
+        """A file inside the folder."""
         if not value:
-            raise self._error(number, "path", "must not be empty", value)
+            raise self.error(number, field, "must not be empty", value)
         path = self._folder / value
-        real = path.resolve()
-        if not real.is_relative_to(self._root):
-            raise self._error(number, "path", f"must stay inside the data folder {self._root}", value)
+        if not path.resolve().is_relative_to(self._root):
+            raise self.error(number, field, f"must stay inside the data folder {self._root}", value)
         if not path.is_file():
-            raise self._error(number, "path", f"must be a file in {self._root}", value)
+            raise self.error(number, field, f"must be a file in {self._root}", value)
+        return path
+
+    def new_path(self, number: int, field: str, value: str) -> Path:
+        """As `path`, of a file that no row before it names."""
+        path = self.path(number, field, value)
+        real = path.resolve()
         if real in self._row_of:
-            raise self._error(number, "path", f"must not repeat row {self._row_of[real]}", value)
+            raise self.error(number, field, f"must not repeat row {self._row_of[real]}", value)
         self._row_of[real] = number
         return path
 
-    def _split(self, number: int, value: str) -> str:
+    def value(self, number: int, field: str, text: str) -> float:
+        """A number in [-1, 1]."""
+        value = as_number(text)
+        if value is None or not -1 <= value <= 1:
+            raise self.error(number, field, "must be a number in [-1, 1]", text)
+        return value
+
+    def split(self, number: int, value: str) -> str:
+        """The name of a split, or nothing."""
         name = "validation" if value == "val" else value
         if name and not _SPLIT.fullmatch(name):
-            raise self._error(number, "split", "must be train, validation, test or foldN", value)
+            raise self.error(number, "split", "must be train, validation, test or foldN", value)
         return name
 
-    def _error(self, number: int, field: str, rule: str, value: str) -> ValueError:
+    def error(self, number: int, field: str, rule: str, value: str) -> ValueError:
+        """A rule that a field of a row breaks."""
         return ValueError(f"{self._folder / MANIFEST}, row {number}, field {field}: {rule}, not {value!r}")
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from trainables.corpora.audio import SUFFIXES
 from trainables.corpora.corpus import Recording
 from trainables.corpora.manifest import MANIFEST, as_number, read_manifest, table_rows
 
 VALUES = ("valence", "arousal")
-SUFFIXES = (".mp3", ".wav", ".flac", ".ogg")
 ANNOTATIONS = "static_annotations_averaged_songs_*.csv"
 AUDIO_FOLDERS = ("MEMD_audio", "audio")
 

@@ -10,7 +10,7 @@ from torch.nn.functional import linear
 from trainables.students.recurrent import Recurrent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from spaces.candidate import Scalar
     from spaces.front_end import FrontEnd
@@ -31,9 +31,13 @@ class Gru(Recurrent):
 
     def cell(self, frame: Tensor, states: tuple[Tensor, ...], gates: list[Gate]) -> tuple[Tensor, ...]:
         """Reset and update gate, and the candidate, which the reset gate cuts off from the state."""
-        (output,) = states
-        (reset, reset_state), (update, update_state), (new, new_state) = (
-            (linear(frame, w, b), linear(output, u, c)) for w, u, b, c in gates
-        )
-        candidate = (new + (reset + reset_state).sigmoid() * new_state).tanh()
-        return (candidate + (update + update_state).sigmoid() * (output - candidate),)
+        return (gru_step(frame, states[0], gates),)
+
+
+def gru_step(frame: Tensor, state: Tensor, gates: Iterable[Gate]) -> Tensor:
+    """The state [batch, units] after a frame [batch, values]."""
+    (reset, reset_state), (update, update_state), (new, new_state) = (
+        (linear(frame, w, b), linear(state, u, c)) for w, u, b, c in gates
+    )
+    candidate = (new + (reset + reset_state).sigmoid() * new_state).tanh()
+    return candidate + (update + update_state).sigmoid() * (state - candidate)

@@ -43,7 +43,7 @@ class Recurrent(StreamingStudent, ABC):
         for layer in range(self.layers.num_layers):
             first = layer * self.states_per_layer
             own = states[first : first + self.states_per_layer]
-            after += self.cell(frame, own, list(self._gates(layer)))
+            after += self.cell(frame, own, list(gates_of(self.layers, layer)))
             frame = after[first]
         return self.head(frame), *after
 
@@ -51,11 +51,12 @@ class Recurrent(StreamingStudent, ABC):
     def cell(self, frame: Tensor, states: tuple[Tensor, ...], gates: list[Gate]) -> tuple[Tensor, ...]:
         """The states after a frame, the cell's output first; gates in torch's order."""
 
-    def _gates(self, layer: int) -> Iterator[Gate]:
-        """Weights of the input and of the state, then their biases, gate by gate.
 
-        Cut up here because a slice in the step would run at every frame, and all gates would share one INT8 range.
-        """
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        stacked = [getattr(self.layers, f"{name}_l{layer}") for name in names]
-        return zip(*(weights.split(self.layers.hidden_size) for weights in stacked), strict=True)
+def gates_of(layers: nn.LSTM | nn.GRU, layer: int) -> Iterator[Gate]:
+    """Weights of the input and of the state, then their biases, gate by gate.
+
+    Cut up here because a slice in the step would run at every frame, and all gates would share one INT8 range.
+    """
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    stacked = [getattr(layers, f"{name}_l{layer}") for name in names]
+    return zip(*(weights.split(layers.hidden_size) for weights in stacked), strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,11 @@ from torch import Tensor, nn
 class StreamingStudent(nn.Module, ABC):
     """Trained on whole clips, [batch, 1, frames, mels] to logits [batch, outputs]; converted as one step.
 
-    Stepping from `initial_states` through a clip's frames ends at the same logits.
+    Stepping from `initial_states` through a clip's frames ends at the same logits. Where `every_frame` counts, not the
+    last one alone, whole clips give what the steps give, [batch, steps, outputs].
     """
+
+    every_frame: ClassVar[bool] = False
 
     @abstractmethod
     def initial_states(self, batch: int) -> tuple[Tensor, ...]:
@@ -43,11 +46,12 @@ class Step(nn.Module):
 
 @torch.no_grad()
 def stepped(student: StreamingStudent, clips: Tensor) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
-    """Logits [batch, outputs] at the last frame of clips [batch, frames, mels], and what went into each step."""
-    inputs: list[tuple[Tensor, ...]] = []
-    logits, states = torch.empty(0), student.initial_states(len(clips))
+    """What the student gives for clips [batch, frames, mels], taken in steps, and what went into each step."""
+    inputs, outputs = list[tuple[Tensor, ...]](), list[Tensor]()
+    states = student.initial_states(len(clips))
     for frame in student.frames(clips):
         inputs.append((frame, *states))
         logits, *after = student.step(frame, *states)
+        outputs.append(logits)
         states = tuple(after)
-    return logits, inputs
+    return torch.stack(outputs, dim=1) if student.every_frame else outputs[-1], inputs
