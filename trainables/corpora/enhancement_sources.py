@@ -117,11 +117,11 @@ def pair_key(path: Path) -> str:
 
 
 def _by_key(folder: Path) -> dict[str, Path]:
-    return {pair_key(path.relative_to(folder)): path for path in audio_files(folder)}
+    return {pair_key(path.relative_to(folder)): path for path in files_under(folder)}
 
 
-def audio_files(folder: Path) -> tuple[Path, ...]:
-    """The .wav and .flac files under a folder, ascending."""
+def files_under(folder: Path) -> tuple[Path, ...]:
+    """The recordings under a folder, ascending."""
     return tuple(audio_files(folder.rglob("*")))
 
 
@@ -145,7 +145,7 @@ def _separate(root: Path, clean: Path, noise: Path) -> Sources:
     sources = Sources(
         speech=tuple(_speech_files(clean)),
         noises=tuple(_noise_files(noise)),
-        rooms=tuple(path for folder in sorted(rooms) for path in audio_files(folder)),
+        rooms=tuple(path for folder in sorted(rooms) for path in files_under(folder)),
     )
     for folder, found in ((clean, sources.speech), (noise, sources.noises)):
         if not found:
@@ -154,14 +154,14 @@ def _separate(root: Path, clean: Path, noise: Path) -> Sources:
 
 
 def _speech_files(folder: Path) -> Iterable[SpeechFile]:
-    placed = [(path, *_placed(folder, path)) for path in audio_files(folder)]
+    placed = [(path, *_placed(folder, path)) for path in files_under(folder)]
     telling = len({(split, name) for _, split, name in placed}) >= _FEWEST_SPEAKERS
     for path, split, name in placed:
         yield SpeechFile(path, _speaker(path.stem) or (name if telling else ""), split)
 
 
 def _noise_files(folder: Path) -> Iterable[NoiseFile]:
-    for path in audio_files(folder):
+    for path in files_under(folder):
         split, name = _placed(folder, path)
         yield NoiseFile(path, name, split)
 
