@@ -78,11 +78,13 @@ def _metrics(student: StoredStudent, split: str) -> list[dict[str, Any]]:
 
 
 def _summary(student: StoredStudent) -> str:
-    facts, labels = student.facts, ", ".join(map(str, student.facts.get("labels", [])))
+    facts = student.facts
     kind = (facts.get("student") or {}).get("kind", "student")
+    named = {what: ", ".join(map(str, facts.get(what, []))) for what in ("labels", "values")}
+    outputs = "".join(f" {what.capitalize()}: {names}." for what, names in named.items() if names)
     return (
         f"# {facts.get('recipe', 'Audio')} student for the ESP32-S3\n\n"
-        f"A {kind} network in full INT8, distilled from a larger audio model. Labels: {labels or 'not recorded'}.\n"
+        f"A {kind} network in full INT8, distilled from a larger audio model.{outputs}\n"
     )
 
 

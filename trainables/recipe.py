@@ -170,6 +170,10 @@ class Recipe(ABC):
         """Names of the classes that outputs stand for, none where they stand for no classes."""
         return material.corpus.labels
 
+    def values(self, material: Material) -> tuple[str, ...]:
+        """Names of the numbers that outputs are, none where they stand for something else."""
+        return ()
+
     def outputs(self, material: Material, candidate: Candidate) -> int:
         """How many outputs the candidate's student has: one for each class, unless a recipe says otherwise."""
         return len(material.corpus.labels)

@@ -192,12 +192,14 @@ def _calibrated_rows(taught: Taught) -> list[dict[str, Any]]:
 
 def _student(assignment: Assignment, candidate: Candidate, taught: Taught) -> dict[str, Any]:
     classes = taught.data.class_of_output
+    rules, material = recipe(assignment.recipe), assignment.material
     return {
         "schema": SCHEMA,
         "recipe": assignment.recipe,
         "student": asdict(candidate.student),
         "front_end": asdict(candidate.front_end),
-        "labels": list(recipe(assignment.recipe).labels(assignment.material)),
+        "labels": list(rules.labels(material)),
+        "values": list(rules.values(material)),
         # The device sums the softmax over the outputs of each label; null: they are one and the same.
         "class_of_output": None if classes is None else classes.tolist(),
         "states": [asdict(state) for state in states_of(taught.int8)],

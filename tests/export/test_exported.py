@@ -71,6 +71,7 @@ def test_without_a_threshold_there_is_no_decision(folder: Path) -> None:
     [
         ({"labels": ["up"]}, "holds no labels to decide between; only students that tell classes apart decide"),
         ({"labels": None}, "holds no labels to decide between"),
+        ({"labels": [], "values": ["valence", "arousal"]}, "only students that tell classes apart decide"),
         ({"labels": ["a", "b", "c"]}, "--label: the student tells 3 classes apart; choose the event among a, b, c"),
         ({"class_of_output": [0, 2]}, "class_of_output must give each output one of the 2 labels, or be null"),
         (

@@ -107,7 +107,11 @@ def check_exported_program(assignment: Assignment, params: Mapping[str, Scalar],
     int8 = int8_outputs((folder / "student.int8.tflite").read_bytes(), clips)
     assert np.abs(int8 - floats).mean() < 0.05 * np.ptp(floats)
     assert settings["front_end"]["mels"] == candidate.front_end.mels
-    assert settings["labels"] == list(recipe(assignment.recipe).labels(assignment.material))
+    rules = recipe(assignment.recipe)
+    assert settings["labels"] == list(rules.labels(assignment.material))
+    assert settings["values"] == list(rules.values(assignment.material))
+    named = settings["labels"] if settings["class_of_output"] is None else settings["class_of_output"]
+    assert len(named or settings["values"] or range(candidate.front_end.values_per_frame)) == floats.shape[-1]
 
 
 @pytest.mark.parametrize("student", ["lstm", "gru", "mixednet"])

@@ -71,6 +71,14 @@ class ValenceArousal(Recipe):
             f"baseline: log-mel statistics, CCC {data['baseline']['validation']['ccc']:.3f} on validation",
         )
 
+    def labels(self, material: Material) -> tuple[str, ...]:
+        """None: its outputs are numbers."""
+        return ()
+
+    def values(self, material: Material) -> tuple[str, ...]:
+        """Valence and arousal, from -1 to 1."""
+        return material.corpus.labels
+
     def arrays(self, material: Material) -> Mapping[str, NDArray[Any]]:
         """The decoded clips, and what the teacher shows."""
         samples = round(CLIP_SECONDS * material.corpus.sample_rate_hz)
