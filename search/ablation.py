@@ -13,6 +13,7 @@ from search.options import Ended
 from search.run import prepared
 from search.study import finished_report
 from spaces import recipe_space
+from spaces.narrowed import Narrowing
 from trainables.assignment import Task
 from trainables.recipe import recipe
 
@@ -53,6 +54,8 @@ def ablate(options: Options, say: Callable[[str], None]) -> Ended:
 def possible_settings(options: Options, say: Callable[[str], None]) -> list[Setting]:
     """The recipe's settings, without those, which are said, that the teacher cannot teach."""
     settings, fixed = recipe_space(options.recipe).ABLATION, recipe(options.recipe).fixed(options.request)
+    if options.narrowing not in (Narrowing(), Narrowing().fixing(fixed)):
+        raise ValueError("--ablation: its settings say it all; leave out --set and --range")
     if not settings:
         raise ValueError(f"--ablation: {options.recipe} has none")
     barred = {

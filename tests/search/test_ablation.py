@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import spaces
 from search.ablation import possible_settings
 from search.options import Options
 from spaces.board import load_board
+from spaces.narrowed import Narrowing
 from tests.search.studies import ROOT, command
 from tests.trainables.teachers.classifiers import AST, save_classifier
 from trainables.recipe import Request
@@ -32,6 +34,12 @@ def test_settings_that_the_teacher_cannot_teach_are_left_out(tmp_path: Path) -> 
     reason = "with this --teacher, alignment_weight is 0.0"
     assert said == [f"DS-CNN 32 x 3, aligned with the teacher is left out: {reason}"]
     assert len(possible_settings(options("wakeword", "speech_embedding"), said.append)) == len(whole)
+
+
+def test_an_ablation_is_not_narrowed() -> None:
+    narrowed = replace(options("wakeword", "speech_embedding"), narrowing=Narrowing().fixing({"temperature": 2.0}))
+    with pytest.raises(ValueError, match="--ablation: its settings say it all; leave out --set and --range"):
+        possible_settings(narrowed, print)
 
 
 def ran(data: Path, results: Path, seeds: int) -> str:
