@@ -104,7 +104,9 @@ def test_ds_cnn_strides_only_once_more(stride: int) -> None:
 
 def test_unknown_student_lists_those_there_are() -> None:
     convolutional = ["ds_cnn", "mcu_tiny", "mobilenet_v3", "resnet18", "tcn", "tiny_conv", "wav2small", "wav2tiny"]
-    assert kinds() == sorted([*convolutional, "cry_ds_cnn", "gru", "lstm", "mixednet", "mobile_vit", "raw_conv"])
+    assert kinds() == sorted(
+        [*convolutional, "cruse", "cry_ds_cnn", "gru", "lstm", "mixednet", "mobile_vit", "raw_conv"]
+    )
     with pytest.raises(ValueError, match=f"'mlp' is unknown; there are {', '.join(kinds())}"):
         build_student(Student("mlp", {}), FrontEnd(), 2)
 
