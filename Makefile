@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-fast check dashboard bench-search bench-stopping bench-speed bench-clip-views bench-cry bench-decision bench-enhancement bench-gram bench-latency fit-latency clean
+.PHONY: setup demo test test-learning test-others test-fast check dashboard bench-search bench-stopping bench-speed bench-clip-views bench-cry bench-decision bench-enhancement bench-gram bench-latency fit-latency clean
 
 setup: $(READY)
 
@@ -17,8 +17,15 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(RUN) -m search wakeword --results results/demo
 
+# In two halves beside each other, each on one core.
 test: $(READY)
-	$(RUN) -m pytest
+	$(MAKE) --no-print-directory --keep-going -j 2 test-learning test-others
+
+test-learning: $(READY)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest tests/spaces tests/trainables
+
+test-others: $(READY)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --ignore tests/spaces --ignore tests/trainables
 
 test-fast: $(READY)
 	$(RUN) -m pytest -m 'not slow'
