@@ -70,15 +70,14 @@ class MaskCriterion(Criterion):
 def shared_maps(student: Cruse, teacher: Cruse, choice: MapChoice) -> list[str]:
     """Names of the layers whose maps have as many bins in both; `choice` is the first part of their names, or all.
 
-    None is a `ValueError`.
+    Where none of the chosen part has, as in a bottleneck behind fewer layers, all others are taken; none at all is a
+    `ValueError`.
     """
     ours, theirs = student.bins_of_maps(), teacher.bins_of_maps()
-    shared = [
-        name for name, bins in ours.items() if theirs.get(name) == bins and (choice == "all" or name.startswith(choice))
-    ]
+    shared = [name for name, bins in ours.items() if theirs.get(name) == bins]
     if not shared:
-        raise ValueError(f"maps: {choice}: the student has {ours} bins there and its teacher {theirs}; use another")
-    return shared
+        raise ValueError(f"maps: the student has {ours} bins and its teacher {theirs}: none are as many; use another")
+    return [name for name in shared if choice == "all" or name.startswith(choice)] or shared
 
 
 def _cruse(network: nn.Module) -> Cruse:

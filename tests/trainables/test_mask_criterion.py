@@ -97,8 +97,13 @@ def test_layers_are_paired_by_name_where_they_have_as_many_bins() -> None:
         *("encoder_0", "encoder_1", "encoder_2", "decoder_1", "decoder_2")
     ]
     assert shared_maps(cruse(0), cruse(1), "decoder") == ["decoder_1", "decoder_2"]
-    with pytest.raises(ValueError, match=r"maps: bottleneck: the student has .* bins there and its teacher"):
-        shared_maps(cruse(0), cruse(1, depth=4), "bottleneck")
+    assert shared_maps(cruse(0), cruse(1, depth=4), "bottleneck") == shared_maps(cruse(0), cruse(1, depth=4), "all")
+    finer = build_student(
+        Student("cruse", TINY), replace(FRONT_END, window_samples=640, hop_samples=320, n_fft=640), 321
+    )
+    assert isinstance(finer, Cruse)
+    with pytest.raises(ValueError, match=r"maps: the student has .* bins and its teacher .* none are as many"):
+        shared_maps(cruse(0), finer, "all")
 
 
 def taught(first_share: float, epochs: int = 4) -> tuple[nn.Module, list[dict[str, float]]]:
