@@ -208,9 +208,9 @@ class Recipe(ABC):
         """
         return self.score(material, rows, outputs)
 
-    @abstractmethod
     def judged_rows(self, material: Material) -> NDArray[np.int64]:
-        """The clips on which `judge` wants outputs."""
+        """The clips on which `judge` wants outputs: those of validation, then of test."""
+        return np.concatenate([material.corpus.indices("validation"), material.corpus.indices("test")])
 
     @abstractmethod
     def judge(self, material: Material, int8: NDArray[np.float32], float32: NDArray[np.float32]) -> Judgement:

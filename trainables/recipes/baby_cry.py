@@ -154,10 +154,6 @@ class BabyCry(Recipe):
         target, score = _by_recording(material.corpus, rows, cry_probability(outputs))
         return detection(target, score, 0.5).auc
 
-    def judged_rows(self, material: Material) -> NDArray[np.int64]:
-        """Windows for validation, then for test."""
-        return np.concatenate([material.corpus.indices("validation"), material.corpus.indices("test")])
-
     def judge(self, material: Material, int8: NDArray[np.float32], float32: NDArray[np.float32]) -> Judgement:
         """AUC of the INT8 model on validation, with its threshold; the same threshold on test."""
         corpus, rows = material.corpus, self.judged_rows(material)

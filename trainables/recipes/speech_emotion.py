@@ -109,10 +109,6 @@ class SpeechEmotion(Recipe):
         """Unweighted average recall."""
         return _classified(material.corpus, rows, outputs).uar
 
-    def judged_rows(self, material: Material) -> NDArray[np.int64]:
-        """Validation clips, then test clips."""
-        return np.concatenate([material.corpus.indices("validation"), material.corpus.indices("test")])
-
     def judge(self, material: Material, int8: NDArray[np.float32], float32: NDArray[np.float32]) -> Judgement:
         """UAR of the INT8 model on validation, with accuracy, macro-F1 and the share of the teacher's UAR it keeps."""
         corpus, rows = material.corpus, self.judged_rows(material)

@@ -119,10 +119,6 @@ class SpeechEnhancement(Recipe):
         mixtures, _ = _parts(material)
         return _improvement(mixtures, rows, outputs)
 
-    def judged_rows(self, material: Material) -> NDArray[np.int64]:
-        """Validation clips, then test clips."""
-        return np.concatenate([material.corpus.indices("validation"), material.corpus.indices("test")])
-
     def judge(self, material: Material, int8: NDArray[np.float32], float32: NDArray[np.float32]) -> Judgement:
         """SI-SDR improvement of the INT8 model on validation, with every measure by SNR beside float and teacher."""
         mixtures, teacher = _parts(material)

@@ -107,10 +107,6 @@ class ValenceArousal(Recipe):
         """Mean CCC of the values."""
         return agreement(material.corpus.values()[rows], outputs).mean_ccc
 
-    def judged_rows(self, material: Material) -> NDArray[np.int64]:
-        """Validation clips, then test clips."""
-        return np.concatenate([material.corpus.indices("validation"), material.corpus.indices("test")])
-
     def judge(self, material: Material, int8: NDArray[np.float32], float32: NDArray[np.float32]) -> Judgement:
         """CCC and mean absolute error of each value, and the share of the teacher's CCC that is kept."""
         corpus, rows = material.corpus, self.judged_rows(material)

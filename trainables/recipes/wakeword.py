@@ -134,10 +134,6 @@ class Wakeword(Recipe):
         assert material.max_false_alarms_per_hour is not None
         return epoch_value(heard, material.max_false_alarms_per_hour, self.score(material, rows, outputs))
 
-    def judged_rows(self, material: Material) -> NDArray[np.int64]:
-        """Validation clips, then test clips."""
-        return np.concatenate([material.corpus.indices("validation"), material.corpus.indices("test")])
-
     def judge(self, material: Material, int8: NDArray[np.float32], float32: NDArray[np.float32]) -> Judgement:
         """F1 of the INT8 model on validation, with its threshold; the same threshold on test."""
         rows = self.judged_rows(material)
