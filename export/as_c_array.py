@@ -1,4 +1,4 @@
-"""A student's INT8 .tflite as a C array, with the arena that it needs."""
+"""A student's INT8 .tflite as a C array, with the arena that it needs and the decision over its outputs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from export.carried import CannotCarryError, Carried
+from export.decision_c import decision_sources
+from export.exported import open_student
 from export.flatbuffer import ALIGNMENT_BYTES
 from export.golden import Difference
 from export.results import write_atomically
@@ -33,7 +35,21 @@ def write(student: StoredStudent, golden: Golden, folder: Path) -> list[Carried]
     return [
         Carried(SOURCE, "the INT8 reference: the same bytes", same, f"aligned to {ALIGNMENT_BYTES} bytes"),
         Carried(HEADER, note="declares the array and its arena"),
+        *_decision(student, folder),
     ]
+
+
+def _decision(student: StoredStudent, folder: Path) -> list[Carried]:
+    """The decision's C99 sources, where the search chose one."""
+    if "threshold" not in student.facts.get("decision", {}):
+        return []
+    decides = open_student(student.folder)
+    settings = decides.stored_settings()
+    assert settings is not None
+    sources = decision_sources(settings, decides.rule)
+    for name, text in sources.items():
+        write_atomically(folder / name, text)
+    return [Carried(name, note=f"its decision about {decides.event!r}") for name in sources]
 
 
 def header_text(student: StoredStudent) -> str:

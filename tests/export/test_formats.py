@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import math
 import shutil
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ import numpy as np
 import pytest
 import torch
 
+from export import as_c_array
 from export.__main__ import main
 from export.as_c_array import bytes_of
 from export.as_onnx import invoked
+from export.decision_c import decision_sources
+from export.decision_score import ScoreRule
+from export.exported import open_student
 from export.format_names import FORMATS
 from export.golden import golden, heard, stored_student, synthesised, taken_through
 from export.tflite import host_interpreter
@@ -34,6 +39,7 @@ STUDENTS = {
 }
 # torch reads weights into buffers that it warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:The given buffer is not writable")
+TWO_OUTPUTS = ScoreRule(0.1, (False, True))
 TESTED = ("tflite", "onnx", "torchscript", "c", "hf")
 
 
@@ -51,7 +57,13 @@ def write_student(folder: Path, student: Student) -> None:
     (folder / "student.int8.tflite").write_bytes(model)
     program = torch.export.export(*runs_on_device(network, FRONT_END.frames, FRONT_END.mels))
     torch.export.save(program, folder / "student.pt2")
-    facts = {"recipe": "wakeword", "student": asdict(student), "front_end": asdict(FRONT_END), "labels": ["no", "yes"]}
+    facts = {
+        "recipe": "wakeword",
+        "student": asdict(student),
+        "front_end": asdict(FRONT_END),
+        "labels": ["no", "yes"],
+        "decision": {"threshold": 0.5, "refractory_seconds": 2.0},
+    }
     (folder / "student.json").write_text(json.dumps(facts))
 
 
@@ -157,6 +169,34 @@ def test_c_array_compiles_aligned_and_equal(exported: Path, tmp_path: Path) -> N
     done = subprocess.run([str(tmp_path / "main")], capture_output=True, check=True)
     assert done.stdout == (exported / "student.int8.tflite").read_bytes()
     assert bytes_of((exported / "student_model.c").read_text()) == done.stdout
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_the_decisions_sources_compile_with_the_students_own_threshold(exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text(
+        '#include "potstill_decision_student.h"\n#include <stdio.h>\n'
+        "int main(void) {\n"
+        "  const int8_t outputs[] = {-3, 20};\n"
+        "  const potstill_settings *own = &potstill_default_settings;\n"
+        '  printf("%d %d %d", own->threshold_steps, own->hold_decisions, potstill_score(outputs));\n'
+        "  return 0;\n}\n"
+    )
+    sources = [str(exported / f"potstill_decision{name}.c") for name in ("", "_nvs", "_student")]
+    command = ["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-I", str(exported), str(tmp_path / "main.c"), *sources]
+    subprocess.run([*command, "-o", str(tmp_path / "main")], check=True)
+    done = subprocess.run([str(tmp_path / "main")], capture_output=True, check=True)
+    own = open_student(exported).stored_settings()
+    assert own is not None
+    assert done.stdout.decode() == f"{own.threshold_steps} {own.hold_decisions} 23"
+    assert own.threshold_steps == math.ceil(0.5 / golden(stored_student(exported, {})).output_step)
+    assert {name for name in files(exported) if name.startswith("potstill_")} == set(decision_sources(own, TWO_OUTPUTS))
+
+
+def test_a_student_that_decides_nothing_has_no_decision_in_c(exported: Path, tmp_path: Path) -> None:
+    student = stored_student(exported, listing(exported)["reference"] | {"arena_bytes": 20_001})
+    silent = replace(student, facts={**student.facts, "decision": {}})
+    carried = as_c_array.write(silent, golden(student), tmp_path)
+    assert [one.name for one in carried] == ["student_model.c", "student_model.h"]
 
 
 def test_model_card_is_read_by_the_hub_s_library(exported: Path) -> None:
