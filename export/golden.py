@@ -122,11 +122,12 @@ def _clip(front_end: FrontEnd, rng: np.random.Generator) -> NDArray[np.float64]:
     loudness = _QUIETEST * (_LOUDEST / _QUIETEST) ** rng.random()
     if front_end.kind == "waveform":
         return _waveform(front_end, rng, loudness)
-    frames, mels = np.meshgrid(np.linspace(0, 1, front_end.frames), np.linspace(0, 1, front_end.mels), indexing="ij")
-    energy = 10 ** rng.uniform(-6, -2) * np.exp(-rng.uniform(0, 4) * mels)
+    over = (np.linspace(0, 1, count) for count in (front_end.frames, front_end.values_per_frame))
+    frames, bands = np.meshgrid(*over, indexing="ij")
+    energy = 10 ** rng.uniform(-6, -2) * np.exp(-rng.uniform(0, 4) * bands)
     for _ in range(rng.integers(0, 5)):
         burst = np.exp(-(((frames - rng.random()) / rng.uniform(0.03, 0.2)) ** 2))
-        formants = sum(np.exp(-(((mels - rng.random()) / rng.uniform(0.05, 0.2)) ** 2)) for _ in range(2))
+        formants = sum(np.exp(-(((bands - rng.random()) / rng.uniform(0.05, 0.2)) ** 2)) for _ in range(2))
         energy = energy + burst * (formants + 0.02)
     # Energy of noise in one window is about exponential.
     speckle = rng.exponential(size=energy.shape)

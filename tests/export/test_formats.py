@@ -31,6 +31,7 @@ from spaces.front_end import FrontEnd
 from tests.export.results_folder import ResultsFolder
 from trainables.conversion import int8_student, runs_on_device
 from trainables.students import build_student
+from trainables.students.mobile_vit import PUBLISHED
 
 FRONT_END = FrontEnd(hop_samples=320, mels=20)
 STUDENTS = {
@@ -43,11 +44,11 @@ TWO_OUTPUTS = ScoreRule(0.1, (False, True))
 TESTED = ("tflite", "onnx", "torchscript", "c", "hf")
 
 
-def write_student(folder: Path, student: Student) -> None:
+def write_student(folder: Path, student: Student, front_end: FrontEnd = FRONT_END, outputs: int = 2) -> None:
     """What a trial leaves of an untrained student whose batch normalisation has seen features."""
     torch.manual_seed(3)
-    network = build_student(student, FRONT_END, 2)
-    clips = synthesised(FRONT_END, 64, seed=9)
+    network = build_student(student, front_end, outputs)
+    clips = synthesised(front_end, 64, seed=9)
     with torch.no_grad():
         for weights in network.parameters():
             weights.mul_(1.5)
@@ -55,16 +56,50 @@ def write_student(folder: Path, student: Student) -> None:
     network.eval()
     model = int8_student(network, clips)
     (folder / "student.int8.tflite").write_bytes(model)
-    program = torch.export.export(*runs_on_device(network, FRONT_END.frames, FRONT_END.mels))
+    program = torch.export.export(*runs_on_device(network, front_end.frames, front_end.values_per_frame))
     torch.export.save(program, folder / "student.pt2")
     facts = {
         "recipe": "wakeword",
         "student": asdict(student),
-        "front_end": asdict(FRONT_END),
-        "labels": ["no", "yes"],
-        "decision": {"threshold": 0.5, "refractory_seconds": 2.0},
+        "front_end": asdict(front_end),
+        "labels": ["no", "yes"] if outputs == 2 else [],
+        "decision": {"threshold": 0.5, "refractory_seconds": 2.0} if outputs == 2 else {},
     }
     (folder / "student.json").write_text(json.dumps(facts))
+
+
+MASKS = FrontEnd(
+    kind="log_power", window_samples=320, hop_samples=160, n_fft=320, clip_seconds=0.3, decision_seconds=0.01
+)
+OTHERS = {
+    "cruse": (Student("cruse", {"width": 2, "depth": 3, "top": 4, "groups": 2, "slope": 0.2}), MASKS, 161),
+    "mobile_vit": (
+        Student(
+            "mobile_vit", {**PUBLISHED, "dim": 16, "depth": 1, "heads": 2, "mlp_ratio": 2, "pool": "mean", "bins": 11}
+        ),
+        FrontEnd(hop_samples=320, mels=32),
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_masks_and_transformers_go_out_in_the_formats_that_their_sources_ask_for(name: str, tmp_path: Path) -> None:
+    if importlib.util.find_spec("onnxruntime") is None:
+        pytest.skip("the extra onnx is not there")
+    study = ResultsFolder(tmp_path / "study")
+    write_student(study.folder / "trials" / str(study.trained(0.9, 10.0, 20_001)), *OTHERS[name])
+    assert main([str(study.folder), "--formats", "tflite,onnx,torchscript,c"]) == 0
+    found = files(study.folder / "export")
+    floats = [found[file] for file in ("student.float.tflite", "student.float.onnx", "student.torchscript.pt")]
+    reference = golden(stored_student(study.folder / "export", {}))
+    spread = float(np.ptp(reference.outputs))
+    # They compute one and the same network: all are as far from INT8.
+    assert [one["largest_difference"] for one in floats] == pytest.approx(
+        [floats[0]["largest_difference"]] * 3, abs=1e-4
+    )
+    assert 0 < floats[0]["largest_difference"] < 0.3 * spread
+    assert 0 < found["student.int8.onnx"]["mean_difference"] < 0.15 * spread
 
 
 @pytest.fixture(scope="module", params=STUDENTS)
@@ -262,14 +297,21 @@ def test_unknown_format_or_missing_extra_exits_2(
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["log_mel", "waveform"])
+KINDS = {
+    "log_mel": FrontEnd(),
+    "waveform": FrontEnd(window_samples=16, hop_samples=16, kind="waveform"),
+    "log_power": MASKS,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_golden_features_lie_where_a_front_end_s_do(kind: str) -> None:
-    front_end = FrontEnd() if kind == "log_mel" else FrontEnd(window_samples=16, hop_samples=16, kind="waveform")
+    front_end = KINDS[kind]
     features = synthesised(front_end, 8, seed=0)
     assert features.shape == (8, front_end.frames, front_end.values_per_frame)
     assert np.array_equal(features, synthesised(front_end, 8, seed=0))
     assert not np.array_equal(features, synthesised(front_end, 8, seed=1))
-    floor = (np.log(front_end.log_floor) - front_end.log_mean) / front_end.log_std if kind == "log_mel" else -1
+    floor = (np.log(front_end.log_floor) - front_end.log_mean) / front_end.log_std if kind != "waveform" else -1
     assert features.min() >= floor - 1e-6
     assert features.max() < 5
     assert features.std() > 0.1
