@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 from export.confirmation import Estimate, estimate
@@ -25,7 +25,10 @@ Records = Mapping[int, Mapping[str, Any]]
 @final
 @dataclass(frozen=True)
 class Row:
-    """INT8 scores of one setting over its seeds; `gain` on test is over the setting `over`, seed by seed."""
+    """INT8 scores of one setting over its seeds; `gain` on test is over the setting `over`, seed by seed.
+
+    `figures` holds further figures of test by name, each with its gain.
+    """
 
     name: str
     seeds: int
@@ -34,15 +37,16 @@ class Row:
     rounding: Estimate
     over: str
     gain: Estimate
+    figures: Mapping[str, tuple[Estimate, Estimate]] = field(default_factory=dict)
 
 
-def ablation_rows(results: Results, settings: Sequence[Setting]) -> list[Row]:
-    """The settings that were trained with at least one seed, in their order.
+def ablation_rows(results: Results, settings: Sequence[Setting], figures: Sequence[str] = ()) -> list[Row]:
+    """The settings that were trained with at least one seed, in their order, with further `figures` of test.
 
     A folder of other parameters, as an older version may have left, does not count.
     """
     records = {setting.name: _records(setting, results) for setting in settings}
-    return [_row(setting, records) for setting in settings if records[setting.name]]
+    return [_row(setting, records, figures) for setting in settings if records[setting.name]]
 
 
 def _records(setting: Setting, results: Results) -> Records:
@@ -54,9 +58,9 @@ def _records(setting: Setting, results: Results) -> Records:
     return found
 
 
-def _row(setting: Setting, records: Mapping[str, Records]) -> Row:
-    own, tests = records[setting.name], scores_on_test(records[setting.name])
-    others = scores_on_test(records.get(setting.against or "", {}))
+def _row(setting: Setting, records: Mapping[str, Records], figures: Sequence[str]) -> Row:
+    own, against = records[setting.name], records.get(setting.against or "", {})
+    tests, others = scores_on_test(own), scores_on_test(against)
     return Row(
         name=setting.name,
         seeds=len(own),
@@ -64,14 +68,46 @@ def _row(setting: Setting, records: Mapping[str, Records]) -> Row:
         test=estimate(list(tests.values())),
         rounding=estimate([record["score_int8"] - record["score_float"] for record in own.values()]),
         over=setting.against or "",
-        gain=estimate([score - others[seed] for seed, score in tests.items() if seed in others]),
+        gain=_gain(tests, others),
+        figures={
+            name: (estimate(list(found.values())), _gain(found, _on_test(against, name)))
+            for name, found in ((name, _on_test(own, name)) for name in figures)
+        },
     )
+
+
+def _gain(own: Mapping[int, float], others: Mapping[int, float]) -> Estimate:
+    return estimate([score - others[seed] for seed, score in own.items() if seed in others])
+
+
+def _on_test(records: Records, name: str) -> dict[int, float]:
+    return {seed: record["test"][name] for seed, record in records.items() if name in record.get("test", {})}
 
 
 def ablation_table(rows: Sequence[Row]) -> str:
     """Markdown: means, and from two seeds on their 95 % intervals by Student's t."""
     lines = [_HEAD, ("---", "---:", *("---" for _ in _HEAD[2:])), *map(_cells, rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def figures_table(rows: Sequence[Row], teacher: Mapping[str, float]) -> str:
+    """Markdown: the rows' further figures of test, each with its gain, and below them the `teacher`'s own.
+
+    Empty where the rows have none.
+    """
+    names = list(rows[0].figures) if rows else []
+    if not names:
+        return ""
+    head = ("setting", *(part for name in names for part in (name, "gain")))
+    lines = [head, tuple("---" for _ in head)]
+    lines += [(row.name, *(part for pair in row.figures.values() for part in _pair(*pair))) for row in rows]
+    own = (f"{teacher[name]:.3f}" if name in teacher else "" for name in names)
+    lines.append(("the teacher", *(part for figure in own for part in (figure, ""))))
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _pair(figure: Estimate, gain: Estimate) -> tuple[str, str]:
+    return _shown(figure), _shown(gain, "+")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -87,14 +123,27 @@ def _shown(value: Estimate, sign: str = "") -> str:
     return f"{value.mean:{sign}.3f} [{value.low:{sign}.3f}, {value.high:{sign}.3f}]"
 
 
-def write_ablation(rows: Sequence[Row], results: Results) -> None:
-    """Write ablation.md and ablation.csv into the results folder."""
+def ablation_text(rows: Sequence[Row], teacher: Mapping[str, float]) -> str:
+    """The table, and that of further figures where there are any."""
+    return "\n\n".join(filter(None, (ablation_table(rows), figures_table(rows, teacher))))
+
+
+def write_ablation(rows: Sequence[Row], results: Results, teacher: Mapping[str, float]) -> None:
+    """Write ablation.md and ablation.csv into the results folder; `teacher` are its figures on test."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    estimates = ("validation", "test", "gain", "rounding")
+    names = [name for figure in (rows[0].figures if rows else ()) for name in (figure, f"{figure}_gain")]
+    estimates = ("validation", "test", "gain", "rounding", *names)
     writer.writerow(["setting", "seeds", "over", *(f"{name}_{part}" for name in estimates for part in _PARTS)])
     for row in rows:
-        figures = [getattr(getattr(row, name), part) for name in estimates for part in _PARTS]
+        found = (
+            row.validation,
+            row.test,
+            row.gain,
+            row.rounding,
+            *(one for pair in row.figures.values() for one in pair),
+        )
+        figures = [getattr(one, part) for one in found for part in _PARTS]
         writer.writerow([row.name, row.seeds, row.over, *("" if figure is None else figure for figure in figures)])
-    write_atomically(results.folder / "ablation.md", ablation_table(rows) + "\n")
+    write_atomically(results.folder / "ablation.md", ablation_text(rows, teacher) + "\n")
     write_atomically(results.folder / "ablation.csv", text.getvalue())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from export.ablation import ablation_rows, ablation_table, write_ablation
+from export.ablation import ablation_rows, ablation_text, write_ablation
 from search.address import require_answer
 from search.folder import open_store
 from search.listed_tasks import ListedTasks
@@ -43,9 +43,10 @@ def ablate(options: Options, say: Callable[[str], None]) -> Ended:
             if tasks:
                 cluster.start()
                 cluster.run(ListedTasks(tasks, told))
-        rows = ablation_rows(store.results, settings)
-        write_ablation(rows, store.results)
-        say(ablation_table(rows))
+        rows = ablation_rows(store.results, settings, recipe_space(options.recipe).ABLATION_FIGURES)
+        teacher = material.teacher.get("test", {})
+        write_ablation(rows, store.results, teacher)
+        say(ablation_text(rows, teacher))
         left = any(_tasks(setting, options, store.results) for setting in settings)
     fault = str(cluster.fault) if cluster.fault else None
     return Ended(not left or cluster.out_of_time, sum(row.seeds for row in rows), fault)

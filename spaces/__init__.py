@@ -29,6 +29,7 @@ class RecipeSpace(Protocol):
     START_POINTS: Sequence[Mapping[str, Scalar]]
     LABELS_ALONE: Mapping[str, Scalar]
     ABLATION: Sequence[Setting]
+    ABLATION_FIGURES: Sequence[str]
 
     def space(self, trial: BaseTrial) -> Candidate:
         """Propose a candidate, or replay one from a `FixedTrial` or `FrozenTrial`."""

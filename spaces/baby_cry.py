@@ -87,6 +87,7 @@ ABLATION = tuple(
     Setting(name, _rung(changes), against=before)
     for before, (name, changes) in zip((None, *_LADDER), _LADDER.items(), strict=False)
 )
+ABLATION_FIGURES: tuple[str, ...] = ()
 
 
 def space(trial: BaseTrial) -> Candidate:

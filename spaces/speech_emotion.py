@@ -100,6 +100,7 @@ ABLATION = (
     ),
     Setting("wav2tiny, hop of 2 ms", {**_TINY, "hop_ms": 2, "n_fft": 64}, once=True),
 )
+ABLATION_FIGURES = ("accuracy", "macro_f1")
 
 
 def space(trial: BaseTrial) -> Candidate:

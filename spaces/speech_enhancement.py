@@ -85,6 +85,8 @@ def _modes(size: str) -> list[Setting]:
 
 
 ABLATION = (*_modes("62K"), *_modes("30K"))
+# Of test, beside the score: the source states its gains at each SNR.
+ABLATION_FIGURES = tuple(f"sdr_improvement_db_at_{snr}db" for snr in (-5, 0, 5))
 
 
 def space(trial: BaseTrial) -> Candidate:

@@ -93,6 +93,7 @@ ABLATION = (
     Setting("response, features, attention", PUBLISHED[0], against=_ALONE),
     Setting("all, and synthetic clips", {**PUBLISHED[0], **SYNTHETIC}, against="response, features, attention"),
 )
+ABLATION_FIGURES = ("ccc_valence", "ccc_arousal")
 
 
 def space(trial: BaseTrial) -> Candidate:

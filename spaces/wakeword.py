@@ -111,6 +111,7 @@ ABLATION = (
     _changed("INT8 from half way", qat=True, qat_start=0.5),
     _changed("pruned from twice the width", prune_from=2.0),
 )
+ABLATION_FIGURES: tuple[str, ...] = ()
 
 
 def space(trial: BaseTrial) -> Candidate:

@@ -70,14 +70,14 @@ def _tcn(trial: BaseTrial) -> Student:
 def _lstm(trial: BaseTrial) -> Student:
     return Student(
         "lstm",
-        {"hidden": trial.suggest_int("lstm_hidden", 8, 64, step=8), "depth": trial.suggest_int("lstm_depth", 1, 2)},
+        {"hidden": trial.suggest_int("lstm_hidden", 8, 128, step=8), "depth": trial.suggest_int("lstm_depth", 1, 2)},
     )
 
 
 def _gru(trial: BaseTrial) -> Student:
     return Student(
         "gru",
-        {"hidden": trial.suggest_int("gru_hidden", 8, 64, step=8), "depth": trial.suggest_int("gru_depth", 1, 2)},
+        {"hidden": trial.suggest_int("gru_hidden", 8, 128, step=8), "depth": trial.suggest_int("gru_depth", 1, 2)},
     )
 
 

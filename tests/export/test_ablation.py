@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from scipy.stats import ttest_1samp, ttest_rel
 
-from export.ablation import ablation_rows, ablation_table, write_ablation
+from export.ablation import ablation_rows, ablation_table, ablation_text, write_ablation
 from export.results import Results
 from spaces.ablation import Setting
 from spaces.candidate import Scalar
@@ -64,12 +64,37 @@ def test_the_table_and_the_files(results: Results) -> None:
     assert lines[0].startswith("| setting | seeds | validation | test | gain on test | over |")
     assert lines[3].startswith("| T=2, half | 3 | 0.853 [0.802, 0.905] | 0.770 [0.704, 0.836] | +0.050 [")
     assert "| labels alone | -0.010 [-0.010, -0.010] |" in lines[3]
-    write_ablation(rows, results)
+    write_ablation(rows, results, {})
     assert (results.folder / "ablation.md").read_text().splitlines() == lines
     with (results.folder / "ablation.csv").open() as file:
         table = list(csv.DictReader(file))
     assert float(table[1]["gain_mean"]) == pytest.approx(0.05)
     assert table[0]["gain_mean"] == ""
+
+
+def test_further_figures_stand_beside_their_gains_and_the_teachers(results: Results) -> None:
+    for setting in SETTINGS[:2]:
+        for seed, test in enumerate(TEST[setting.name]):
+            path = results.ablation / setting.folder / str(seed) / "metrics.json"
+            metrics = json.loads(path.read_text())
+            metrics["test"] |= {"sdr": 10 * test}
+            path.write_text(json.dumps(metrics))
+    rows = ablation_rows(results, SETTINGS, ("sdr", "pesq"))
+    figure, gain = rows[1].figures["sdr"]
+    assert figure.mean == pytest.approx(7.7)
+    interval = ttest_rel(*([10 * test for test in TEST[name]] for name in ("T=2, half", "labels alone")))
+    assert (gain.low, gain.high) == pytest.approx(tuple(interval.confidence_interval()))
+    lines = ablation_text(rows, {"sdr": 8.25}).splitlines()
+    assert lines[-5] == "| setting | sdr | gain | pesq | gain |"
+    assert lines[-3] == "| labels alone | 7.200 [6.703, 7.697] |  |  |  |"
+    assert lines[-2].startswith("| T=2, half | 7.700 [7.043, 8.357] | +0.500 [")
+    assert lines[-1] == "| the teacher | 8.250 |  |  |  |"
+    write_ablation(rows, results, {"sdr": 8.25})
+    assert (results.folder / "ablation.md").read_text().splitlines() == lines
+    with (results.folder / "ablation.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert float(table[1]["sdr_gain_mean"]) == pytest.approx(0.5)
+    assert table[1]["pesq_mean"] == ""
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:

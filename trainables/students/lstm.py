@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from trainables.students.recurrent import Recurrent
+from trainables.students.recurrent import BothWays, Recurrent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 
 def build(arguments: Mapping[str, Scalar], front_end: FrontEnd, outputs: int) -> nn.Module:
-    """`depth` layers of `hidden` units."""
+    """`depth` layers of `hidden` units; `both_ways`, which no space offers, is the source's bidirectional network."""
     hidden, depth = int(arguments["hidden"]), int(arguments["depth"])
+    if arguments.get("both_ways"):
+        return BothWays(nn.LSTM(front_end.mels, hidden, depth, batch_first=True, bidirectional=True), outputs)
     return Lstm(nn.LSTM(front_end.mels, hidden, depth, batch_first=True), outputs)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,23 @@ class Recurrent(StreamingStudent, ABC):
     @abstractmethod
     def cell(self, frame: Tensor, states: tuple[Tensor, ...], gates: list[Gate]) -> tuple[Tensor, ...]:
         """The states after a frame, the cell's output first; gates in torch's order."""
+
+
+@final
+class BothWays(nn.Module):
+    """The source's networks, for comparison: layers that hear a whole clip in both directions cannot stream."""
+
+    def __init__(self, layers: nn.LSTM | nn.GRU, outputs: int) -> None:
+        super().__init__()
+        self.layers = layers
+        self.head = nn.Linear(2 * layers.hidden_size, outputs)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """[batch, 1, frames, mels] to logits [batch, outputs], from where each direction ends."""
+        hidden, _ = self.layers(clips.squeeze(1))
+        ahead, back = hidden.chunk(2, dim=2)
+        logits: Tensor = self.head(torch.cat([ahead[:, -1], back[:, 0]], dim=1))
+        return logits
 
 
 def gates_of(layers: nn.LSTM | nn.GRU, layer: int) -> Iterator[Gate]:
