@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from export import figures
+from export.results import read_object
 from export.reviewed import untrained_that_fit
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def front_as_text(front: Front, picked: TrialRow, rule: str, written: Sequence[s
         *_doubt(front),
         "",
         f"picked ({rule}): {_picked(front, picked)}",
+        *_steps(front, picked),
         *written,
     ]
     return "\n".join(lines)
@@ -66,6 +68,18 @@ def _picked(front: Front, picked: TrialRow) -> str:
     at_length = " at full length, one seed" if picked.final else ""
     outside = "" if front.member(picked.number) else ", which is not on the front"
     return f"trial {picked.name.removeprefix('final:')}{at_length}{outside}"
+
+
+def _steps(front: Front, picked: TrialRow) -> list[str]:
+    """How far a streaming student's steps lie from what it was trained as."""
+    apart = read_object(front.study.results.of(picked) / "metrics.json").get("streaming") or {}
+    if not {"float_largest", "int8_mean", "int8_largest", "logit_range"} <= apart.keys():
+        return []
+    return [
+        "frame by frame its logits differ from whole clips' by at most "
+        f"{apart['float_largest']:.2g} in float, {apart['int8_largest']:.2g} in INT8 (mean {apart['int8_mean']:.2g}, "
+        f"of a range of {apart['logit_range']:.3g})"
+    ]
 
 
 def _table(front: Front, picked: TrialRow) -> list[str]:

@@ -60,4 +60,6 @@ def _distances(ours: Tensor, theirs: Tensor) -> Tensor:
 
 
 def _gram(values: Tensor) -> Tensor:
-    return functional.normalize(values @ values.transpose(1, 2), dim=2)
+    # In float32 also under autocast: bfloat16 leaves too little of the differences of near products.
+    with torch.autocast(values.device.type, enabled=False):
+        return functional.normalize(values @ values.transpose(1, 2), dim=2)

@@ -71,9 +71,10 @@ def _footprint_path(assignment: Assignment, params: Mapping[str, Scalar]) -> Pat
 
 def _with_distinct_weights(network: nn.Module) -> nn.Module:
     # The converter stores equal tensors once, and an untrained student's biases are all zero. Constants, which no state
-    # holds, stay as they are: those that are equal stay so in training.
+    # holds, stay as they are: those that are equal stay so in training. As much up as down: what all weights of a wide
+    # layer gain together saturates a GRU's gates, and TFLM stops on a sum that is always 0.
     with torch.no_grad():
         for tensor in network.state_dict().values():
             if tensor.is_floating_point():
-                tensor.add_(torch.rand_like(tensor), alpha=0.1)
+                tensor.add_(torch.rand_like(tensor) - 0.5, alpha=0.1)
     return network

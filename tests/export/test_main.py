@@ -50,6 +50,19 @@ def test_prints_the_front_and_marks_the_pick(made: ResultsFolder, capsys: pytest
     assert "picked (knee): trial 1" in lines
 
 
+def test_a_streaming_pick_says_how_far_its_steps_lie_from_whole_clips(
+    made: ResultsFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = made.folder / "trials/1/metrics.json"
+    apart = {"float_largest": 2.4e-6, "int8_largest": 0.311, "int8_mean": 0.0462, "logit_range": 9.876}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"streaming": apart}))
+    assert run(made.folder, "--pick", "1") == 0
+    said = "at most 2.4e-06 in float, 0.31 in INT8 (mean 0.046, of a range of 9.88)"
+    assert f"frame by frame its logits differ from whole clips' by {said}" in capsys.readouterr().out.splitlines()
+    assert run(made.folder, "--pick", "0") == 0
+    assert "frame by frame" not in capsys.readouterr().out
+
+
 def test_writes_the_pick_with_its_hashes_and_updates_the_folder(made: ResultsFolder) -> None:
     assert run(made.folder, "--pick", "best") == 0
     out = made.folder / "export"

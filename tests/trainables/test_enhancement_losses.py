@@ -86,3 +86,29 @@ def test_spectrum_losses_by_hand() -> None:
 def test_silence_is_no_division_by_zero() -> None:
     silence = torch.zeros(2, 3, 4)
     assert torch.equal(spectrum_losses(torch.ones(2, 3, 4), silence, silence), torch.zeros(2))
+
+
+@pytest.mark.parametrize("kind", list(PLACES))
+def test_similarities_are_compared_in_float32_whatever_the_rest_is_in(kind: GramKind) -> None:
+    student, teacher = maps(0, 2), maps(1, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = gram_distance(student, teacher, kind)
+    assert mixed.dtype == torch.float32
+    assert torch.equal(mixed, gram_distance(student, teacher, kind))
+
+
+def test_gram_matrices_are_not_kept_for_the_gradient() -> None:
+    student, teacher = maps(0, 2, clips=8, frames=40, bins=20).requires_grad_(), maps(1, 3, 8, 40, 20)
+    kept: list[int] = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.shape[-2:] == (8, 8):
+            kept.append(4 * tensor.numel())
+        return tensor
+
+    most_bytes = 64 * 1024
+    for bound in (10**9, most_bytes):
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            gram_distance(student, teacher, "time_frequency", bound)
+        assert (sum(kept) > most_bytes) == (bound > most_bytes)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from spaces.candidate import Distillation
-from trainables.loss_warnings import loss_warnings
+from spaces.candidate import Distillation, MaskDistillation, MaskMode
+from trainables.loss_warnings import loss_warnings, mask_warnings
 
 TERMS = {"alignment_loss": 1.0, "attention_loss": 1.0}
 ROW = {"loss": 1.0, "hard_loss": 1.0, "soft_loss": 1.0, "soft_to_hard": 1.0, **TERMS}
@@ -43,3 +43,19 @@ def test_losses_out_of_balance_are_named(
     else:
         assert len(found) == 1
         assert found[0].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("mode", "losses", "warned"),
+    [
+        ("two_step", [0.0, 0.0], True),
+        ("output", [0.0, 0.0], True),
+        # The second of two steps hears no teacher; where the first did, all is well.
+        ("two_step", [0.3, 0.0], False),
+        ("none", [0.0, 0.0], False),
+    ],
+)
+def test_a_teacher_of_masks_that_never_teaches_is_named(mode: MaskMode, losses: list[float], warned: bool) -> None:
+    history = [ROW | {"soft_loss": loss} for loss in losses]
+    expected = ["the distillation loss is identically zero: the teacher teaches nothing"]
+    assert mask_warnings(MaskDistillation(mode), history) == (expected if warned else [])

@@ -21,6 +21,7 @@ from trainables.mask_criterion import MaskCriterion
 from trainables.mixture_features import clean_targets, noisy_features
 from trainables.students import build_student
 from trainables.students.cruse import Cruse
+from trainables.teachers.computing import here
 from trainables.training_set import TrainingSet
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ VERSION = 1
 PROGRESS = logging.getLogger(__name__)
 
 Arguments = dict[str, "Scalar"]
-# Trains in a few minutes of one core; the source's takes hours there.
+# Trains in eight minutes of one core; the source's takes hours there. Of fewer epochs a 62 K student overtakes it.
 SMALL: Arguments = {"width": 8, "depth": 5, "top": 36, "groups": 2, "slope": 0.2}
 LARGE: Arguments = {"width": 16, "depth": 5, "top": 122, "groups": 2, "slope": 0.2}
-TRAINED: dict[str, tuple[Arguments, int]] = {NAME: (SMALL, 6), f"{NAME}:large": (LARGE, 30)}
+TRAINED: dict[str, tuple[Arguments, int]] = {NAME: (SMALL, 14), f"{NAME}:large": (LARGE, 30)}
 CLIPS_AT_ONCE = 8
 
 
@@ -127,7 +128,7 @@ def _train(
         criterion=MaskCriterion,
     )
     torch.manual_seed(seed)
-    network = _untrained(arguments, front_end)
+    network = _untrained(arguments, front_end).to(here().device)
     checkpoint = cache_folder() / f"{key}.checkpoint.pt"
     teach(
         network,
@@ -141,7 +142,7 @@ def _train(
         on_epoch=partial(_say, epochs),
     )
     checkpoint.unlink(missing_ok=True)
-    return _vector(network)
+    return _vector(network.cpu())
 
 
 def _say(epochs: int, progress: Progress) -> None:
