@@ -12,7 +12,8 @@ from export.chart import scatter
 from export.markup import html, tag
 from export.results import write_atomically
 from export.seeds_section import seeds_section
-from export.trial_section import anchor, bullets, facts_table, plain_table, trial_section
+from export.tables import bullets, facts_table, plain_table
+from export.trial_section import anchor, trial_section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from export import figures
-from export.chart import Scale
 from export.markup import tag
 from export.retrained import score_axis
-from export.trial_section import plain_table
+from export.scale import Scale
+from export.tables import plain_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
