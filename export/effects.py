@@ -26,9 +26,9 @@ NEIGHBOURS, LEAST_NEIGHBOURS = 0.2, 5
 @final
 @dataclass(frozen=True)
 class Effect:
-    """Scores of trained trials by a parameter, ascending in it; `groups` are their students.
+    """Scores of trained trials by a parameter, ascending in it, which was drawn on a logarithmic scale where `log`.
 
-    `median` is over each trial's neighbours in the parameter. `rank_correlation` is Spearman's, and `by_chance` what
+    `groups` are their students. `median` is over each trial's neighbours in the parameter. `rank_correlation` is Spearman's, and `by_chance` what
     its size stays under in 95 % of studies in which the parameter does nothing.
     """
 
@@ -40,6 +40,7 @@ class Effect:
     median: tuple[float, ...]
     rank_correlation: float
     by_chance: float
+    log: bool
 
 
 def effects(study: Study) -> list[Effect]:
@@ -69,6 +70,7 @@ def _effect(name: str, rows: Sequence[TrialRow], axis: int) -> Effect | None:
         median=tuple(_running_median(y)),
         rank_correlation=_rank_correlation(x, y),
         by_chance=1.96 / math.sqrt(len(ordered) - 1),
+        log=bool(getattr(ordered[0].distributions.get(name), "log", False)),
     )
 
 

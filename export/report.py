@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 from export import figures
 from export.chart import scatter
 from export.markup import html, tag
+from export.profile_section import profile_section
 from export.results import write_atomically
 from export.seeds_section import seeds_section
-from export.tables import bullets, facts_table, plain_table
+from export.settings_section import settings_section
+from export.tables import facts_table, plain_table
+from export.teaching_section import teaching_section
 from export.trial_section import anchor, trial_section
+from export.warnings_section import warnings_section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +29,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 3_000_000
 # What members may take together; charts, tables and styles need far less than the rest.
 MEMBERS_BYTES = 1_800_000
-SHOWN_WARNINGS = 50
 REPORTED_ONLY = (
     "Validation figures chose the student and its settings. Test figures are reported only: nothing was chosen on them."
 )
@@ -47,10 +50,13 @@ def report(front: Front, picked: TrialRow | None = None) -> str:
     body = tag(
         "body",
         _headline(front, title, picked),
-        _notes(front),
+        *warnings_section(front, linked),
         *_charts(front, picked, linked),
         *_table_of_front(front, picked, linked),
         *seeds_section(front),
+        *teaching_section(front),
+        *settings_section(front, linked),
+        *profile_section(front, picked),
         *_finals(front, sections),
         *_members([section for row, section in sections if not row.final], left_out),
         *_reasons(front, "failed", "Failed trials"),
@@ -94,19 +100,6 @@ def _headline(front: Front, title: str, picked: TrialRow | None) -> Element:
         tag("p", f"Ceilings: {limits or 'none'}.", class_="soft"),
         tag("ul", *(tag("li", tag("b", value), tag("span", name)) for value, name in facts), class_="facts"),
     )
-
-
-def _notes(front: Front) -> Element | None:
-    said = [figures.shown(warning) for warning in front.study.run.details.get("warnings") or []]
-    said += [f"trial {row}: left out, its folder is damaged: {fault}" for row, fault in front.study.damaged.items()]
-    said += [f"{folder}: left out: {fault}" for folder, fault in front.retrained.left_out.items()]
-    if unfinished := front.study.counts["unfinished"]:
-        said.append(
-            f"not finished: {unfinished} of {len(front.study.trials)} trials; the search runs or was interrupted"
-        )
-    if not said:
-        return None
-    return tag("section", tag("h2", "Warnings"), bullets(said, SHOWN_WARNINGS))
 
 
 def _charts(front: Front, picked: TrialRow | None, linked: set[int]) -> list[Element]:

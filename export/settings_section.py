@@ -98,7 +98,7 @@ def _colour(student: int) -> str:
 
 
 def _effect(effect: Effect, score: str, students: Sequence[str], linked: set[int]) -> Element:
-    x = scale_of(effect.x, LEFT, WIDTH - RIGHT, may_be_log=True)
+    x = scale_of(effect.x, LEFT, WIDTH - RIGHT, always_log=effect.log)
     y = scale_of(effect.y, FLOOR, TOP)
     title = f"{score} against {effect.name}"
     picture = frame((title, effect.name, score), x, y, FLOOR)
