@@ -198,7 +198,7 @@ def _dots(points: Sequence[Point], x: Scale, y: Scale) -> list[Element]:
     dominated = [p for p in points if p.kind == "dominated"]
     rest = "".join(f"M{x(p.x):.1f} {y(p.y):.1f}h0" for p in dominated[HOVERED_MARKS:])
     drawn = [tag("path", class_="dots", d=rest)] if rest else []
-    drawn += [_dot(p, x, y) for p in dominated[:HOVERED_MARKS]]
+    drawn += [_linked(p, _dot(p, x, y)) for p in dominated[:HOVERED_MARKS]]
     front = sorted((p for p in points if p.kind != "dominated"), key=lambda p: p.kind == "picked")
     drawn += [_whisker(p, x, y) for p in front if p.x_high is not None]
     return drawn + [_linked(p, _dot(p, x, y)) for p in front]

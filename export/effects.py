@@ -28,8 +28,8 @@ NEIGHBOURS, LEAST_NEIGHBOURS = 0.2, 5
 class Effect:
     """Scores of trained trials by a parameter, ascending in it, which was drawn on a logarithmic scale where `log`.
 
-    `groups` are their students. `median` is over each trial's neighbours in the parameter. `rank_correlation` is Spearman's, and `by_chance` what
-    its size stays under in 95 % of studies in which the parameter does nothing.
+    `groups` are their students, and `median` is over each trial's neighbours in the parameter. `rank_correlation` is
+    Spearman's, and `by_chance` what its size stays under in 95 % of studies in which the parameter does nothing.
     """
 
     name: str

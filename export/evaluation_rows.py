@@ -28,7 +28,7 @@ def drawn(row: Mapping[str, Any]) -> tuple[str, Element]:
         return title, tag("p", f"This version draws no rows of type {row['type']}.", class_="soft")
     try:
         return title, draw(row)
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, ArithmeticError) as error:
         return title, tag("p", f"This row is malformed: {type(error).__name__} {error}.", class_="soft")
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, final
 
 from export import figures
 from export.results import Run, read_object, read_run
+from spaces import recipes
+from spaces.twin import labels_alone
 
 if TYPE_CHECKING:
     from export.confirmation import Confirmed
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 CARD = "model_card.md"
 OPEN = "not stated: fill in what the data, the teacher and you allow"
 _TO_BE_STATED = ("model", "data", "teacher", "consent of the people in the recordings")
+# Settings, and how much was heard.
+_NO_METRICS = {"threshold", "stream_minutes"}
 _FOOTPRINT = (
     ("a decision", "decision_ms", "latency_ms"),
     ("arena", "arena_bytes", "arena_bytes"),
@@ -102,19 +106,26 @@ def _metrics(student: Described, split: str) -> list[dict[str, Any]]:
     return [
         {"type": name, "name": f"{name} (INT8, {split})", "value": value}
         for name, value in _mapping(student.metrics.get(split)).items()
-        if isinstance(value, int | float) and math.isfinite(value)
+        if isinstance(value, int | float) and math.isfinite(value) and name not in _NO_METRICS
     ]
 
 
 def _summary(student: Described) -> str:
     facts = student.facts
     kind = _mapping(facts.get("student")).get("kind", "student")
-    named = {what: ", ".join(map(str, facts.get(what) or [])) for what in ("labels", "values")}
+    named = {what: ", ".join(f"`{name}`" for name in facts.get(what) or []) for what in ("labels", "values")}
     outputs = "".join(f" {what.capitalize()}: {names}." for what, names in named.items() if names)
     return (
         f"# {facts.get('recipe', 'Audio')} student for the ESP32-S3\n\n"
-        f"A {kind} network in full INT8, distilled from a larger audio model.{outputs}\n"
+        f"A {kind} network in full INT8, {_taught(student)}.{outputs}\n"
     )
+
+
+def _taught(student: Described) -> str:
+    recipe, params = student.facts.get("recipe"), _mapping(student.metrics.get("params"))
+    if recipe in recipes() and params and labels_alone(str(recipe), params) is None:
+        return "trained on labels alone"
+    return f"distilled from a larger audio model ({_name(student.run.get('teacher'))})"
 
 
 def _data(run: Mapping[str, Any]) -> list[str]:
@@ -213,7 +224,8 @@ def _input(student: Described) -> list[str]:
     return [
         "## Input\n",
         f"{front_end.frames} frames of {front_end.values_per_frame} values of {front_end.clip_seconds:g} s at "
-        f"{front_end.sample_rate_hz} Hz, {front_end.kind.replace('_', '-')}; every setting is in `student.json`.{steps}\n",
+        f"{front_end.sample_rate_hz} Hz, {front_end.kind.replace('_', '-')}; every setting is in `student.json`."
+        f"{steps}\n",
     ]
 
 

@@ -12,6 +12,7 @@ from export.chart import scatter
 from export.markup import html, tag
 from export.profile_section import profile_section
 from export.results import write_atomically
+from export.retrained import score_axis
 from export.seeds_section import seeds_section
 from export.settings_section import settings_section
 from export.tables import facts_table, plain_table
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
     from export.front import Front
     from export.results import Outcome, TrialRow
 
+    Section = tuple[TrialRow, Element]
+
 MAX_BYTES = 3_000_000
 # What members may take together; charts, tables and styles need far less than the rest.
 MEMBERS_BYTES = 1_800_000
+# Of other trials, whose points are there to be clicked on, too.
+MOST_OTHERS, OTHERS_BYTES = 40, 1_000_000
 REPORTED_ONLY = (
     "Validation figures chose the student and its settings. Test figures are reported only: nothing was chosen on them."
 )
@@ -44,7 +49,8 @@ def write_report(front: Front, picked: TrialRow | None = None) -> Path:
 def report(front: Front, picked: TrialRow | None = None) -> str:
     """The page as text. It loads nothing: a content security policy in it forbids that and any script but its own."""
     sections, left_out = _sections(front, picked)
-    linked = {row.number for row, _ in sections if not row.final}
+    others = _others(front, picked, sections)
+    linked = {row.number for row, _ in [*sections, *others] if not row.final}
     run = front.study.run
     title = f"{run.recipe} on {run.board_name}"
     body = tag(
@@ -59,6 +65,7 @@ def report(front: Front, picked: TrialRow | None = None) -> str:
         *profile_section(front, picked),
         *_finals(front, sections),
         *_members([section for row, section in sections if not row.final], left_out),
+        *_dominated(front, others),
         *_reasons(front, "failed", "Failed trials"),
         *_reasons(front, "stopped", "Trials that were stopped early"),
         *_reproduction(front, picked),
@@ -182,11 +189,11 @@ def _front_row(front: Front, row: TrialRow, picked: TrialRow | None, linked: set
     )
 
 
-def _sections(front: Front, picked: TrialRow | None) -> tuple[list[tuple[TrialRow, Element]], list[str]]:
+def _sections(front: Front, picked: TrialRow | None) -> tuple[list[Section], list[str]]:
     """Sections of the pick, the front's members and full-length trainings while they fit; the names of the others."""
     shown = {row.name: row for row in [*_shown_members(front, picked), *front.retrained.finals]}
     rows = sorted(shown.values(), key=lambda row: picked is None or row.name != picked.name)
-    sections: list[tuple[TrialRow, Element]] = []
+    sections: list[Section] = []
     left_out: list[str] = []
     room = MEMBERS_BYTES
     for row in rows:
@@ -200,6 +207,35 @@ def _sections(front: Front, picked: TrialRow | None) -> tuple[list[tuple[TrialRo
     return sections, left_out
 
 
+def _others(front: Front, picked: TrialRow | None, sections: Sequence[Section]) -> list[Section]:
+    """Sections of the best dominated trials, while there is room."""
+    room = min(OTHERS_BYTES, MEMBERS_BYTES - sum(len(html(section).encode()) for _, section in sections))
+    axis = score_axis(front.study.run.objectives)
+    sign = -1 if front.study.run.objectives[axis].direction == "maximize" else 1
+    rows = [row for row in front.dominated if picked is None or row.name != picked.name]
+    found: list[Section] = []
+    for row in sorted(rows, key=lambda row: sign * row.values[axis])[:MOST_OTHERS]:
+        section = trial_section(front, row, chosen=False)
+        room -= len(html(section).encode())
+        if room < 0:
+            break
+        found.append((row, section))
+    return found
+
+
+def _dominated(front: Front, others: Sequence[Section]) -> list[Element]:
+    if not others:
+        return []
+    rows = len(front.dominated)
+    few = f"The best {len(others)} of {rows} by score." if len(others) < rows else ""
+    said = f"Dominated, or over budget once trained. {few}"
+    return [
+        tag("h2", "Other trained trials"),
+        tag("p", said.rstrip(), class_="soft"),
+        *(section for _, section in others),
+    ]
+
+
 def _members(sections: Iterable[Element], left_out: Sequence[str]) -> list[Element]:
     note = f"Left out to keep this page under {MAX_BYTES // 1_000_000} MB: trials {', '.join(left_out)}."
     return [
@@ -210,7 +246,7 @@ def _members(sections: Iterable[Element], left_out: Sequence[str]) -> list[Eleme
     ]
 
 
-def _finals(front: Front, sections: Sequence[tuple[TrialRow, Element]]) -> list[Element]:
+def _finals(front: Front, sections: Sequence[Section]) -> list[Element]:
     finals = front.retrained.finals
     if not finals:
         return []

@@ -28,8 +28,9 @@ CAUTION = (
     "stands out here is a hint, to be tested by an ablation or with fresh seeds."
 )
 EXPLAINED = (
-    "Share of the score's variance that a parameter alone explains (fANOVA). The mark on a bar is the largest share "
-    "that any parameter gets when the scores are shuffled; a bar that does not reach beyond it shows nothing."
+    "Of what single parameters explain of the score (fANOVA, by a forest fitted to the trials) the share of each. The "
+    "mark on a bar is the largest share that any parameter gets when the scores are shuffled: a bar that does not pass "
+    "it shows nothing."
 )
 MEDIAN = "Line: running median over a fifth of the trials, at least five."
 

@@ -47,7 +47,7 @@ def _trials_of(results: Results) -> Sequence[Path]:
 
 
 def export_student(front: Front, row: TrialRow, rule: str, folder: Path, formats: Sequence[str] = ()) -> dict[str, Any]:
-    """Write the student, its card, its front's report and its `formats` to `folder`; return what export.json then holds.
+    """Write the student, its card, its front's report and its `formats` to `folder`; return the content of export.json.
 
     Files of an earlier export that are not written again are removed, unless they were changed since.
     """

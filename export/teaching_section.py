@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 TITLE = "Did the teacher help?"
 WIDTH, HEIGHT, MARGIN = 240, 22, 8
-COLUMNS = ("trial", "pairs of seeds", "taught, on test", "labels alone, on test", "gain (95 %)", "the interval")
+COLUMNS = ("trial", "gain on test (95 %)", "the interval", "taught", "labels alone", "pairs of seeds")
+PICTURE = 2
 EXPLAINED = (
     "Each member beside its twin, the same student trained on labels alone with the same seeds. A gain is the mean "
     "difference of the pairs with its 95 % interval (Student's t), positive where the teacher helped."
@@ -60,11 +61,11 @@ def _is_alone(front: Front, row: TrialRow) -> bool:
 def _card(front: Front, paired: Sequence[tuple[TrialRow, Confirmed]]) -> Element:
     ends = [0.0, *(end for _, confirmed in paired for end in _ends(confirmed.gain))]
     scale = Scale(min(ends), max(*ends, min(ends) + 1e-9), MARGIN, WIDTH - MARGIN)
-    table = plain_table(COLUMNS, [[*_cells(row, confirmed), ""] for row, confirmed in paired])
+    table = plain_table(COLUMNS, [_cells(row, confirmed) for row, confirmed in paired])
     head, *lines = table.iter("tr")
-    head[-1].text = f"{scale.low:+.3f} to {scale.high:+.3f}"
+    head[PICTURE].text = f"{scale.low:+.3f} to {scale.high:+.3f}"
     for line, (row, confirmed) in zip(lines, paired, strict=True):
-        line[-1].append(_picture(row, confirmed.gain, scale))
+        line[PICTURE].append(_picture(row, confirmed.gain, scale))
     rest = [tag("p", said) for said in (_verdict([confirmed.gain for _, confirmed in paired]), _left(front)) if said]
     return tag("div", table, *rest, class_="card")
 
@@ -74,10 +75,11 @@ def _cells(row: TrialRow, confirmed: Confirmed) -> list[str]:
     alone = estimate(list(confirmed.alone.values()))
     return [
         row.name,
-        str(confirmed.gain.count),
+        figures.difference(confirmed.gain),
+        "",
         figures.estimated(taught),
         figures.estimated(alone),
-        figures.difference(confirmed.gain),
+        str(confirmed.gain.count),
     ]
 
 

@@ -66,7 +66,7 @@ def test_rates_recalls_and_bounds_are_those_of_both_streams() -> None:
     assert rows["at most 1/h"]["95 % high"] == pytest.approx(6.0, abs=0.01)
     assert "30.0 distinct minutes of test" in table["title"]
     assert "under 6/h" in table["title"]
-    # Thresholds 4, 3, 2, 1: none (drawn as half a one in half an hour), one, one, and the two within two seconds as one.
+    # Thresholds 4, 3, 2, 1 bring none, which is drawn as half a one in half an hour, one, one, and three alarms.
     assert (curve["x"], curve["y"]) == ([1.0, 2.0, 2.0, 6.0], [0.25, 0.5, 0.75, 1.0])
     assert curve["x_scale"] == "log"
 
