@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from export.results import Study, TrialRow
 
 # Fewer say nothing. More take long: of 1,000 one forest of 64 trees, as Optuna plants them, took 27 s.
-LEAST_TRIALS, MOST_TRIALS = 16, 100
-TREES = 16
-SHUFFLES = 3
+LEAST_TRIALS, MOST_TRIALS = 16, 64
+MOST_BRANCHES = 4
+# Fewer trees for shuffled scores scatter more, which errs to the side of doubt.
+TREES, SHUFFLED_TREES = 16, 8
+SHUFFLES = 19
 SEED = 0
 
 
@@ -36,7 +38,8 @@ SEED = 0
 class Importance:
     """One parameter's share of what single parameters explain of the score, over `trials` trials.
 
-    `by_chance` is the largest share that any parameter of the same trials gets when their scores are shuffled.
+    `by_chance` is the largest share that any parameter of the same trials got in 19 shuffles of their scores: where
+    nothing has an effect, one study in twenty has a larger one.
     """
 
     name: str
@@ -55,7 +58,7 @@ class Importance:
 class Branch:
     """Parameters that occur in the same trials: in all of them (`condition` is empty), or where something was chosen.
 
-    Of a branch with fewer than `LEAST_TRIALS` trials `rows` is empty.
+    Of a branch with fewer than `LEAST_TRIALS` trials, and beyond the `MOST_BRANCHES` largest, `rows` is empty.
     """
 
     condition: str
@@ -82,7 +85,7 @@ def importances(study: Study) -> list[Branch]:
     for numbers, names in sorted(groups.items(), key=lambda group: -len(group[0])):
         holders = [row for row in rows if row.number in numbers]
         beside = [] if names is common else _varied(holders, common)
-        found = _shares(holders, axis, [*names, *beside])
+        found = _shares(holders, axis, [*names, *beside]) if len(branches) < MOST_BRANCHES else []
         condition = "" if names is common else _condition(rows, holders, common)
         kept = tuple(row for row in found if row.name in names)
         branches.append(Branch(condition, len(holders), tuple(names), kept))
@@ -113,14 +116,17 @@ def _shares(rows: Sequence[TrialRow], axis: int, names: Sequence[str]) -> list[I
     scores = np.array([row.values[axis] for row in kept])
     if scores.min() == scores.max():
         return []
-    shares = _fanova(kept, scores, names)
+    shares = _fanova(kept, scores, names, TREES)
     dice = np.random.default_rng(SEED)
-    by_chance = max(max(_fanova(kept, dice.permutation(scores), names).values()) for _ in range(SHUFFLES))
+    shuffled = [_fanova(kept, dice.permutation(scores), names, SHUFFLED_TREES) for _ in range(SHUFFLES)]
+    by_chance = max(max(one.values()) for one in shuffled)
     found = [Importance(name, share, by_chance, len(kept)) for name, share in shares.items()]
     return sorted(found, key=lambda row: -row.share)
 
 
-def _fanova(rows: Sequence[TrialRow], scores: NDArray[np.float64], names: Sequence[str]) -> dict[str, float]:
+def _fanova(
+    rows: Sequence[TrialRow], scores: NDArray[np.float64], names: Sequence[str], trees: int
+) -> dict[str, float]:
     import optuna
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
@@ -140,7 +146,7 @@ def _fanova(rows: Sequence[TrialRow], scores: NDArray[np.float64], names: Sequen
             for row, score in zip(rows, scores, strict=True)
         ]
     )
-    evaluator = FanovaImportanceEvaluator(n_trees=TREES, seed=SEED)
+    evaluator = FanovaImportanceEvaluator(n_trees=trees, seed=SEED)
     shares = get_param_importances(study, evaluator=evaluator)
     return {name: float(share) for name, share in shares.items()}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from export.chart import BOTTOM, HEIGHT, LEFT, RIGHT, SERIES_COLOURS, TOP, WIDTH, Line, frame, path_of
 from export.effects import LEAST_TRIALS as LEAST_FOR_EFFECTS
 from export.effects import effects
-from export.importance import LEAST_TRIALS, importances
+from export.importance import LEAST_TRIALS, MOST_BRANCHES, importances
 from export.markup import extend, tag
 from export.scale import number, scale_of
 
@@ -29,8 +29,8 @@ CAUTION = (
 )
 EXPLAINED = (
     "Of what single parameters explain of the score (fANOVA, by a forest fitted to the trials) the share of each. The "
-    "mark on a bar is the largest share that any parameter gets when the scores are shuffled: a bar that does not pass "
-    "it shows nothing."
+    "mark on a bar is the largest share that any of them got in 19 shuffles of the scores: a bar that does not pass it "
+    "shows nothing, and where nothing has an effect one study in twenty has a bar that does."
 )
 MEDIAN = "Line: running median over a fifth of the trials, at least five."
 
@@ -60,7 +60,9 @@ def _importances(branches: Sequence[Branch]) -> list[Element]:
         ]
     cards = [_branch(branch) for branch in branches if branch.rows]
     few = [f"{', '.join(b.names)} ({b.condition}, {b.trials})" for b in branches if not b.rows]
-    rest = f"In fewer than {LEAST_TRIALS} trials, and so not judged: {'; '.join(few)}."
+    rest = (
+        f"Not judged, for want of {LEAST_TRIALS} trials or beyond the {MOST_BRANCHES} largest groups: {'; '.join(few)}."
+    )
     return [
         tag("p", EXPLAINED, class_="soft"),
         tag("div", *cards, class_="grid2", style="margin-bottom:16px"),

@@ -74,8 +74,8 @@ def test_shares_are_those_of_optunas_evaluator() -> None:
 
 def test_the_bar_that_chance_sets_is_missed_by_noise() -> None:
     found = [row for seed in range(4) for row in importances(drawn(24, by_nothing, seed))[0].rows]
-    # The largest of 3 in each of 4 studies lies above the largest of 3 shuffled ones with one chance in 4.
-    assert sum(row.clear for row in found) <= 2
+    # One study in twenty has such a parameter.
+    assert sum(row.clear for row in found) <= 1
     assert all(row.by_chance > 0.3 for row in found)
 
 

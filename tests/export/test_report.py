@@ -385,7 +385,7 @@ def test_a_study_of_a_thousand_trials_stays_under_3_megabytes(tmp_path: Path) ->
     # Four effect plots of a thousand points each, drawn as paths.
     spots = [a["d"] for n, a in page.elements if a.get("class", "").startswith("spots ")]
     assert sum(path.count("h0") for path in spots) == 4000
-    assert "Importance, all trials (100 of 1000 trials)" in page.text
+    assert "Importance, all trials (64 of 1000 trials)" in page.text
     others = page.text[page.text.index("Other trained trials") :]
     assert re.match(
         r"Other trained trialsDominated, or over budget once trained\. The best \d+ of \d{3} by score\.", others
