@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from export import figures
 from export.chart import scatter
+from export.importance import importances
+from export.kept_importance import kept_importances
 from export.markup import html, tag
 from export.profile_section import profile_section
 from export.results import write_atomically
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from export.front import Front
+    from export.importance import Branch
     from export.results import Outcome, TrialRow
 
     Section = tuple[TrialRow, Element]
@@ -42,12 +45,15 @@ REPORTED_ONLY = (
 def write_report(front: Front, picked: TrialRow | None = None) -> Path:
     """Write report.html into the front's results folder, at most 3 MB, and return its path."""
     path = front.study.results.report_html
-    write_atomically(path, report(front, picked))
+    write_atomically(path, report(front, picked, kept_importances(front.study)))
     return path
 
 
-def report(front: Front, picked: TrialRow | None = None) -> str:
-    """The page as text. It loads nothing: a content security policy in it forbids that and any script but its own."""
+def report(front: Front, picked: TrialRow | None = None, branches: Sequence[Branch] | None = None) -> str:
+    """The page as text; `branches` are the study's importances where they are known.
+
+    It loads nothing: a content security policy in it forbids that and any script but its own.
+    """
     sections, left_out = _sections(front, picked)
     others = _others(front, picked, sections)
     linked = {row.number for row, _ in [*sections, *others] if not row.final}
@@ -61,7 +67,7 @@ def report(front: Front, picked: TrialRow | None = None) -> str:
         *_table_of_front(front, picked, linked),
         *seeds_section(front),
         *teaching_section(front),
-        *settings_section(front, linked),
+        *settings_section(front, importances(front.study) if branches is None else branches, linked),
         *profile_section(front, picked),
         *_finals(front, sections),
         *_members([section for row, section in sections if not row.final], left_out),

@@ -84,6 +84,11 @@ class Results:
         """The report for people."""
         return self.folder / "report.html"
 
+    @property
+    def importance_json(self) -> Path:
+        """What the report says of parameters, which takes long to compute."""
+        return self.folder / "importance.json"
+
     def trial(self, number: int) -> Path:
         """Folder of one trained trial."""
         return self.trials / str(number)

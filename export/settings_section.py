@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from export.chart import BOTTOM, HEIGHT, LEFT, RIGHT, SERIES_COLOURS, TOP, WIDTH, Line, frame, path_of
 from export.effects import LEAST_TRIALS as LEAST_FOR_EFFECTS
 from export.effects import effects
-from export.importance import LEAST_TRIALS, MOST_BRANCHES, importances
+from export.importance import LEAST_TRIALS, MOST_BRANCHES
 from export.markup import extend, tag
 from export.scale import number, scale_of
 
@@ -35,7 +35,7 @@ EXPLAINED = (
 MEDIAN = "Line: running median over a fifth of the trials, at least five."
 
 
-def settings_section(front: Front, linked: set[int]) -> list[Element]:
+def settings_section(front: Front, branches: Sequence[Branch], linked: set[int]) -> list[Element]:
     """Importance by branch of the space, and an effect plot per parameter; what cannot be said is said to be so."""
     if not front.study.trained:
         return []
@@ -46,7 +46,7 @@ def settings_section(front: Front, linked: set[int]) -> list[Element]:
     return [
         tag("h2", "What moved the score?"),
         tag("p", CAUTION, class_="soft"),
-        *_importances(importances(front.study)),
+        *_importances(branches),
         *([_key(students), tag("div", *charts, class_="grid2")] if charts else [tag("p", few, class_="soft")]),
     ]
 
