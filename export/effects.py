@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SHOWN = ("temperature", "alpha", "neg_per_pos", "peak_lr")
 LEAST_TRIALS = 8
 # Of the trials a running median is over, and at least so many.
-NEIGHBOURS, LEAST_NEIGHBOURS = 0.2, 5
+NEIGHBOURS, LEAST_NEIGHBOURS = 1 / 3, 5
 
 
 @final

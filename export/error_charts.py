@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 FLOOR = HEIGHT - BOTTOM
-LARGEST_DOT, SMALLEST_DOT = 9.0, 2.5
+LARGEST_DOT, SMALLEST_DOT = 10.0, 3.5
 
 
 def names(row: Mapping[str, Any]) -> tuple[str, str, str]:

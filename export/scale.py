@@ -14,7 +14,7 @@ ScaleKind = Literal["linear", "log", "probit"]
 
 LOG_RATIO = 12.0
 _WARPS = {"linear": float, "log": math.log, "probit": NormalDist().inv_cdf}
-_RATES = (0.0001, 0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.995, 0.999)
+_RATES = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 0.999)
 
 
 @final

@@ -32,7 +32,7 @@ EXPLAINED = (
     "mark on a bar is the largest share that any of them got in 19 shuffles of the scores: a bar that does not pass it "
     "shows nothing, and where nothing has an effect one study in twenty has a bar that does."
 )
-MEDIAN = "Line: running median over a fifth of the trials, at least five."
+MEDIAN = "Line: running median over a third of the trials, at least five."
 
 
 def settings_section(front: Front, branches: Sequence[Branch], linked: set[int]) -> list[Element]:

@@ -49,7 +49,7 @@ def test_probit_scale_puts_normal_quantiles_at_equal_distances() -> None:
     # 0.0228, 0.1587 and 0.5 are two, one and no deviations from the middle.
     two, one, none = scale(0.022750), scale(0.158655), scale(0.5)
     assert one - two == pytest.approx(none - one, rel=1e-3)
-    assert [scale.label(rate) for rate in scale.ticks()][:3] == ["0.1%", "0.5%", "2%"]
+    assert [scale.label(rate) for rate in scale.ticks()][:3] == ["0.1%", "1%", "5%"]
     assert scale(0.0) >= -5
 
 
