@@ -9,6 +9,7 @@ from export.effects import LEAST_TRIALS as LEAST_FOR_EFFECTS
 from export.effects import effects
 from export.importance import LEAST_TRIALS, MOST_BRANCHES
 from export.markup import extend, tag
+from export.retrained import score_axis
 from export.scale import number, scale_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def settings_section(front: Front, branches: Sequence[Branch], linked: set[int])
     shown = effects(front.study)
     few = f"A plot of the score along a parameter takes {LEAST_FOR_EFFECTS} trained trials that drew different values."
     students = list(dict.fromkeys(group for effect in shown for group in sorted(set(effect.groups)) if group))
-    charts = [_effect(effect, front.study.run.objectives[0].name, students, linked) for effect in shown]
+    objectives = front.study.run.objectives
+    score = objectives[score_axis(objectives)].name
+    charts = [_effect(effect, score, students, linked) for effect in shown]
     return [
         tag("h2", "What moved the score?"),
         tag("p", CAUTION, class_="soft"),

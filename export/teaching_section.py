@@ -9,6 +9,7 @@ from export.confirmation import estimate
 from export.markup import tag
 from export.scale import Scale
 from export.tables import plain_table
+from export.twins import score_direction
 from spaces import recipes
 from spaces.twin import labels_alone
 
@@ -61,7 +62,7 @@ def _is_alone(front: Front, row: TrialRow) -> bool:
 def _card(front: Front, paired: Sequence[tuple[TrialRow, Confirmed]]) -> Element:
     ends = [0.0, *(end for _, confirmed in paired for end in _ends(confirmed.gain))]
     scale = Scale(min(ends), max(*ends, min(ends) + 1e-9), MARGIN, WIDTH - MARGIN)
-    table = plain_table(COLUMNS, [_cells(row, confirmed) for row, confirmed in paired])
+    table = plain_table(COLUMNS, [_cells(front, row, confirmed) for row, confirmed in paired])
     head, *lines = table.iter("tr")
     head[PICTURE].text = f"{scale.low:+.3f} to {scale.high:+.3f}"
     for line, (row, confirmed) in zip(lines, paired, strict=True):
@@ -70,8 +71,9 @@ def _card(front: Front, paired: Sequence[tuple[TrialRow, Confirmed]]) -> Element
     return tag("div", table, *rest, class_="card")
 
 
-def _cells(row: TrialRow, confirmed: Confirmed) -> list[str]:
-    taught = estimate([confirmed.tests[seed] for seed in confirmed.gains if seed in confirmed.tests])
+def _cells(front: Front, row: TrialRow, confirmed: Confirmed) -> list[str]:
+    sign = -1 if score_direction(front.study) == "minimize" else 1
+    taught = estimate([confirmed.alone[seed] + sign * gain for seed, gain in confirmed.gains.items()])
     alone = estimate(list(confirmed.alone.values()))
     return [
         row.name,
