@@ -76,9 +76,10 @@ def _effect(name: str, rows: Sequence[TrialRow], axis: int) -> Effect | None:
 
 def _running_median(ordered: Sequence[float]) -> list[float]:
     """The median of each value's neighbours, as many on one side as on the other where there are so many."""
-    width = max(LEAST_NEIGHBOURS, round(NEIGHBOURS * len(ordered)))
-    starts = [min(max(at - width // 2, 0), max(len(ordered) - width, 0)) for at in range(len(ordered))]
-    return [float(np.median(ordered[start : start + width])) for start in starts]
+    width = min(max(LEAST_NEIGHBOURS, round(NEIGHBOURS * len(ordered))), len(ordered))
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(np.asarray(ordered), width), axis=1)
+    starts = [min(max(at - width // 2, 0), len(ordered) - width) for at in range(len(ordered))]
+    return [float(medians[start]) for start in starts]
 
 
 def _rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:

@@ -63,4 +63,4 @@ def calibration(row: Mapping[str, Any]) -> Element:
 
 def _bin(x: float, y: float, share: float, tip: str) -> Element:
     radius = max(LARGEST_DOT * math.sqrt(share), SMALLEST_DOT)
-    return tag("circle", class_="dot front", cx=round(x, 1), cy=round(y, 1), r=round(radius, 1), data_tip=tip)
+    return tag("circle", class_="dot bin", cx=round(x, 1), cy=round(y, 1), r=round(radius, 1), data_tip=tip)

@@ -36,7 +36,7 @@ MAX_BYTES = 3_000_000
 # What members may take together; charts, tables and styles need far less than the rest.
 MEMBERS_BYTES = 1_800_000
 # Of other trials, whose points are there to be clicked on, too.
-MOST_OTHERS, OTHERS_BYTES = 40, 1_000_000
+MOST_OTHERS, OTHERS_BYTES = 24, 1_000_000
 REPORTED_ONLY = (
     "Validation figures chose the student and its settings. Test figures are reported only: nothing was chosen on them."
 )
@@ -54,8 +54,8 @@ def report(front: Front, picked: TrialRow | None = None, branches: Sequence[Bran
 
     It loads nothing: a content security policy in it forbids that and any script but its own.
     """
-    sections, left_out = _sections(front, picked)
-    others = _others(front, picked, sections)
+    sections, left_out, room = _sections(front, picked)
+    others = _others(front, picked, min(room, OTHERS_BYTES))
     linked = {row.number for row, _ in [*sections, *others] if not row.final}
     run = front.study.run
     title = f"{run.recipe} on {run.board_name}"
@@ -195,8 +195,8 @@ def _front_row(front: Front, row: TrialRow, picked: TrialRow | None, linked: set
     )
 
 
-def _sections(front: Front, picked: TrialRow | None) -> tuple[list[Section], list[str]]:
-    """Sections of the pick, the front's members and full-length trainings while they fit; the names of the others."""
+def _sections(front: Front, picked: TrialRow | None) -> tuple[list[Section], list[str], int]:
+    """Sections of the pick, the front's members and full-length trainings while they fit; others' names; bytes left."""
     shown = {row.name: row for row in [*_shown_members(front, picked), *front.retrained.finals]}
     rows = sorted(shown.values(), key=lambda row: picked is None or row.name != picked.name)
     sections: list[Section] = []
@@ -210,12 +210,11 @@ def _sections(front: Front, picked: TrialRow | None) -> tuple[list[Section], lis
         else:
             room -= size
             sections.append((row, section))
-    return sections, left_out
+    return sections, left_out, room
 
 
-def _others(front: Front, picked: TrialRow | None, sections: Sequence[Section]) -> list[Section]:
-    """Sections of the best dominated trials, while there is room."""
-    room = min(OTHERS_BYTES, MEMBERS_BYTES - sum(len(html(section).encode()) for _, section in sections))
+def _others(front: Front, picked: TrialRow | None, room: int) -> list[Section]:
+    """Sections of the best dominated trials, while there is room for so many bytes."""
     axis = score_axis(front.study.run.objectives)
     sign = -1 if front.study.run.objectives[axis].direction == "maximize" else 1
     rows = [row for row in front.dominated if picked is None or row.name != picked.name]

@@ -24,6 +24,7 @@ PAUC_MAX_FPR = 0.1
 # Between the lowest and the highest score, about as many as INT8 outputs can tell apart.
 THRESHOLDS = 256
 CALIBRATION_BINS = 10
+DET_POINTS = 240
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,13 @@ def roc(target: NDArray[np.bool_], score: NDArray[np.floating]) -> tuple[list[fl
 
 
 def det(target: NDArray[np.bool_], score: NDArray[np.floating]) -> tuple[list[float], list[float]]:
-    """Corners of the detection error tradeoff: false positive rates and miss rates, rounded to four digits."""
+    """Corners of the detection error tradeoff: false positive rates and miss rates, rounded to four digits.
+
+    At most `DET_POINTS` of them, evenly chosen.
+    """
     alarms, misses, _ = det_curve(target, score, drop_intermediate=True)
-    return np.round(alarms, 4).tolist(), np.round(misses, 4).tolist()
+    kept = np.unique(np.linspace(0, len(alarms) - 1, DET_POINTS).round().astype(int))
+    return np.round(alarms[kept], 4).tolist(), np.round(misses[kept], 4).tolist()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torchmetrics.functional import classification as reference
 from torchmetrics.functional import concordance_corrcoef
 
 from trainables.metrics import (
+    DET_POINTS,
     agreement,
     best_f1_threshold,
     choice_counts,
@@ -205,6 +206,16 @@ def test_det_holds_the_corners_of_the_whole_curve(seed: int) -> None:
         at = np.array(alarms)[order] == x
         low, high = (np.array(misses)[order][at].min(), np.array(misses)[order][at].max()) if at.any() else (0.0, 1.0)
         assert not at.any() or low - 1e-9 <= y <= high + 1e-9
+
+
+def test_det_of_many_clips_keeps_its_ends() -> None:
+    dice = np.random.default_rng(0)
+    target = dice.random(20_000) < 0.5
+    score = dice.normal(target * 1.0, 1.0)
+    alarms, misses = det(target, score)
+    whole = det_curve(target, score)
+    assert len(alarms) == len(misses) == DET_POINTS
+    assert (alarms[0], misses[-1]) == (round(whole[0][0], 4), round(whole[1][-1], 4))
 
 
 @given(st.integers(0, 10_000))
