@@ -83,10 +83,10 @@ def _running_median(ordered: Sequence[float]) -> list[float]:
 
 
 def _rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
-    ranks = [_ranks(values) for values in (x, y)]
-    if any(np.ptp(one) == 0 for one in ranks):
+    first, second = _ranks(x), _ranks(y)
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def _ranks(values: Sequence[float]) -> NDArray[np.float64]:

@@ -81,7 +81,7 @@ def importances(study: Study) -> list[Branch]:
         if len({row.params[name] for row in holders}) > 1:
             groups.setdefault(frozenset(row.number for row in holders), []).append(name)
     common = groups.get(frozenset(row.number for row in rows), [])
-    branches = []
+    branches: list[Branch] = []
     for numbers, names in sorted(groups.items(), key=lambda group: -len(group[0])):
         holders = [row for row in rows if row.number in numbers]
         beside = [] if names is common else _varied(holders, common)

@@ -82,10 +82,7 @@ def _said(planned: Plan, picked: TrialRow, cpu_mhz: int) -> str:
 
 def _key() -> Element:
     box = {"x": 2, "y": 2, "width": 12, "height": 12}
-    shown = [
-        tag("span", tag("svg", tag("rect", class_=kind, **box), viewBox="0 0 16 16"), name)  # type: ignore[arg-type]
-        for kind, name in KEY
-    ]
+    shown = [tag("span", tag("svg", tag("rect", class_=kind, **box), viewBox="0 0 16 16"), name) for kind, name in KEY]
     return tag("div", *shown, tag("span", "line: 90 % interval"), class_="key")
 
 

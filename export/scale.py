@@ -8,12 +8,12 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal, final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 ScaleKind = Literal["linear", "log", "probit"]
 
 LOG_RATIO = 12.0
-_WARPS = {"linear": float, "log": math.log, "probit": NormalDist().inv_cdf}
+_WARPS: dict[ScaleKind, Callable[[float], float]] = {"linear": float, "log": math.log, "probit": NormalDist().inv_cdf}
 _RATES = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 0.999)
 
 

@@ -138,12 +138,9 @@ def reliability(
     clips = np.bincount(bins, minlength=CALIBRATION_BINS)
     sums = [np.bincount(bins, values.astype(np.float64), CALIBRATION_BINS) for values in (said, found)]
     held = clips > 0
-    means = [total[held] / clips[held] for total in sums]
-    return Reliability(
-        *(tuple(mean.tolist()) for mean in means),
-        clips=tuple(clips[held].tolist()),
-        error=float(np.abs(sums[0] - sums[1]).sum() / len(said)),
-    )
+    said_mean, found_mean = ((total[held] / clips[held]).tolist() for total in sums)
+    error = float(np.abs(sums[0] - sums[1]).sum() / len(said))
+    return Reliability(tuple(said_mean), tuple(found_mean), tuple(clips[held].tolist()), error)
 
 
 def confusion(target: NDArray[np.bool_], score: NDArray[np.floating], threshold: float) -> list[list[int]]:
