@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 from export import figures
 from export.results import Run, read_object, read_run
 from spaces import recipes
-from spaces.twin import labels_alone
+from spaces.twin import learns_alone
 
 if TYPE_CHECKING:
     from export.confirmation import Confirmed
@@ -123,7 +123,7 @@ def _summary(student: Described) -> str:
 
 def _taught(student: Described) -> str:
     recipe, params = student.facts.get("recipe"), _mapping(student.metrics.get("params"))
-    if recipe in recipes() and params and labels_alone(str(recipe), params) is None:
+    if recipe in recipes() and params and learns_alone(str(recipe), params):
         return "trained on labels alone"
     return f"distilled from a larger audio model ({_name(student.run.get('teacher'))})"
 

@@ -11,7 +11,7 @@ from export.scale import Scale
 from export.tables import plain_table
 from export.twins import score_direction
 from spaces import recipes
-from spaces.twin import labels_alone
+from spaces.twin import learns_alone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def _paired(front: Front, row: TrialRow) -> bool:
 
 
 def _unknown(front: Front) -> list[Element]:
-    if front.study.run.recipe in recipes() and all(_is_alone(front, row) for row in front.members):
+    if all(_is_alone(front, row) for row in front.members):
         return [tag("p", "Every member of the front learns from labels alone: the teacher had no part in it.")]
     if not front.study.as_searched:
         return [tag("p", UNKNOWN)]
@@ -56,7 +56,8 @@ def _unknown(front: Front) -> list[Element]:
 
 
 def _is_alone(front: Front, row: TrialRow) -> bool:
-    return labels_alone(front.study.run.recipe, row.params) is None
+    recipe = front.study.run.recipe
+    return recipe in recipes() and learns_alone(recipe, row.params)
 
 
 def _card(front: Front, paired: Sequence[tuple[TrialRow, Confirmed]]) -> Element:
@@ -99,7 +100,7 @@ def _verdict(gains: Sequence[Estimate]) -> str:
 
 
 def _left(front: Front) -> str:
-    alone = [row.name for row in front.members if front.study.run.recipe in recipes() and _is_alone(front, row)]
+    alone = [row.name for row in front.members if _is_alone(front, row)]
     missing = [row.name for row in front.members if not _paired(front, row) and row.name not in alone]
     said = [f"Labels alone themselves: {', '.join(alone)}."] if alone else []
     said += [f"Not confirmed: {', '.join(missing)}."] if missing else []

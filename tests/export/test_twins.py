@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,15 @@ def test_where_no_twin_was_trained_the_report_says_how(tmp_path: Path) -> None:
     page = section_of(folder)
     assert "Not known: no member of the front was trained beside a twin" in page
     assert "--confirm 3" in page
+
+
+def test_a_front_that_learnt_from_labels_alone_needs_no_twin(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path / "results")
+    folder.trained(0.95, 40.0, 60_000)
+    front = find_front(read_study(folder.folder))
+    alone = replace(front.members[0], params={**front.members[0].params, "alpha": 1.0})
+    page = html(tag("div", *teaching_section(replace(front, members=(alone,)))))
+    assert "Every member of the front learns from labels alone" in page
 
 
 def test_the_distance_to_the_teacher_and_its_margin(made: ResultsFolder) -> None:
