@@ -6,11 +6,12 @@ import math
 import tomllib
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from export.latency import Constant, Constants, constants, steady_works
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from export.board_log import BoardLog
@@ -179,6 +180,15 @@ def write_calibration(path: Path, calibration: Calibration, origin: str) -> None
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def recorded_calibration(fields: Mapping[str, Any]) -> Calibration:
+    """The factors as run.json holds them; what is not whole is a `ValueError`."""
+    try:
+        table = {name: Constant(**constant) for name, constant in fields["constants"]["table"].items()}
+        return Calibration(**{**fields, "constants": Constants(table)})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"run.json: its calibration is not whole: {error}") from None
 
 
 def load_calibration(path: Path) -> Calibration:

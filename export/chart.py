@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
 
 from export.markup import extend, tag
+from export.scale import Scale, number, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,11 +16,10 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 480, 350
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 22, 44
 STRIP = 26
-LOG_RATIO = 12.0
 # Beyond these a page of thousands of trials would outgrow its 3 MB.
 HOVERED_MARKS = 1500
 POINTS_PER_LINE = 240
-SERIES_COLOURS = 5
+SERIES_COLOURS = 9
 
 
 @final
@@ -74,51 +74,13 @@ class Line:
 @final
 @dataclass(frozen=True)
 class Lines:
-    """Rows of one line chart."""
+    """Rows of one line chart, over a logarithmic x axis where `log_x`."""
 
     title: str
     x_label: str
     y_label: str
     lines: Sequence[Line]
-
-
-@final
-@dataclass(frozen=True)
-class Scale:
-    """From data to picture units, linear or logarithmic."""
-
-    low: float
-    high: float
-    start: float
-    stop: float
-    log: bool = False
-
-    def __call__(self, value: float) -> float:
-        """Where a value lies; outside values are held at 5 units beyond the ends."""
-        low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, max(value, self._least)))
-        share = (at - low) / (high - low)
-        position = self.start + share * (self.stop - self.start)
-        first, last = sorted((self.start, self.stop))
-        return min(max(position, first - 5), last + 5)
-
-    @property
-    def _least(self) -> float:
-        return self.low * 1e-3 if self.log else -math.inf
-
-    def ticks(self) -> list[float]:
-        """Round values within the scale."""
-        return _log_ticks(self.low, self.high) if self.log else _linear_ticks(self.low, self.high)
-
-
-def scale_of(values: Sequence[float], start: float, stop: float, *, may_be_log: bool = False) -> Scale:
-    """A scale with a margin around all finite values; logarithmic if they are positive and spread over a decade."""
-    finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
-    low, high = min(finite), max(finite)
-    if may_be_log and low > 0 and high / low > LOG_RATIO:
-        margin = (high / low) ** 0.05
-        return Scale(low / margin, high * margin, start, stop, log=True)
-    margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
-    return Scale(max(low - margin, 0.0) if low >= 0 else low - margin, high + margin, start, stop)
+    log_x: bool = False
 
 
 def scatter(chart: Scatter) -> Element:
@@ -128,7 +90,7 @@ def scatter(chart: Scatter) -> Element:
     xs = [p.x for p in chart.points] + [r.x for r in chart.refused] + [chart.ceiling] * (chart.ceiling is not None)
     x = scale_of([value for value in xs if value is not None], LEFT, WIDTH - RIGHT, may_be_log=True)
     y = scale_of([p.y for p in chart.points], floor, TOP)
-    picture = _frame(chart, x, y, HEIGHT - BOTTOM)
+    picture = frame((chart.title, chart.x_label, chart.y_label), x, y, HEIGHT - BOTTOM)
     extend(picture, _ceiling(chart.ceiling, x, HEIGHT - BOTTOM))
     extend(picture, _strip(chart.refused, x, floor) if strip else [])
     extend(picture, _staircase(chart, x, y, floor))
@@ -139,62 +101,41 @@ def scatter(chart: Scatter) -> Element:
 def lines(chart: Lines) -> Element:
     """Draw named series over one x axis, with a legend where there is more than one."""
     floor = HEIGHT - BOTTOM
-    x = scale_of([value for line in chart.lines for value in line.x], LEFT, WIDTH - RIGHT)
+    at = [value for line in chart.lines for value in line.x]
+    x = scale_of(at, LEFT, WIDTH - RIGHT, always_log=chart.log_x)
     values = [value for line in chart.lines for value in line.y]
     y = scale_of(values, floor, TOP + (20 if len(chart.lines) > 1 else 0), may_be_log="lr" in chart.y_label)
-    picture = _frame(chart, x, y, floor)
+    picture = frame((chart.title, chart.x_label, chart.y_label), x, y, floor)
     for index, line in enumerate(chart.lines):
         colour = f"series s{index % SERIES_COLOURS}"
-        picture.append(tag("path", class_=colour, d=_path(line, x, y)))
+        picture.append(tag("path", class_=colour, d=path_of(line, x, y)))
     return extend(picture, _legend(chart.lines) if len(chart.lines) > 1 else [])
 
 
-def number(value: float) -> str:
-    """A number as people read it: four digits, no needless zeros."""
-    if not math.isfinite(value):
-        return str(value)
-    if value == int(value) and abs(value) < 1e7:
-        return str(int(value))
-    return f"{value:.4g}"
-
-
-def _linear_ticks(low: float, high: float) -> list[float]:
-    raw = (high - low) / 5
-    unit = 10.0 ** math.floor(math.log10(raw))
-    step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= raw * 0.999)
-    return [round(index * step, 12) for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    factors = (1, 2, 5) if high / low < 1000 else (1,)
-    every = 1 + len(decades) // 8
-    ticks = [factor * 10.0**decade for decade in decades[::every] for factor in factors]
-    return [tick for tick in ticks if low <= tick <= high]
-
-
-def _frame(chart: Scatter | Lines, x: Scale, y: Scale, floor: float) -> Element:
-    picture = tag("svg", viewBox=f"0 0 {WIDTH} {HEIGHT}", class_="chart", role="img", aria_label=chart.title)
+def frame(names: tuple[str, str, str], x: Scale, y: Scale, floor: float) -> Element:
+    """An empty chart with its axes; `names` are its title and the labels of x and y."""
+    title, x_label, y_label = names
+    picture = tag("svg", viewBox=f"0 0 {WIDTH} {HEIGHT}", class_="chart", role="img", aria_label=title)
     for tick in y.ticks():
         at = y(tick)
         picture.append(tag("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=at, y2=at))
-        picture.append(tag("text", number(tick), class_="tick", x=LEFT - 7, y=at + 4, text_anchor="end"))
+        picture.append(tag("text", y.label(tick), class_="tick", x=LEFT - 7, y=at + 4, text_anchor="end"))
     for tick in x.ticks():
         at = x(tick)
         picture.append(tag("line", class_="grid", x1=at, x2=at, y1=TOP, y2=floor))
-        picture.append(tag("text", number(tick), class_="tick", x=at, y=floor + 17, text_anchor="middle"))
+        picture.append(tag("text", x.label(tick), class_="tick", x=at, y=floor + 17, text_anchor="middle"))
     picture.append(tag("line", class_="axis", x1=LEFT, x2=WIDTH - RIGHT, y1=floor, y2=floor))
     picture.append(
         tag(
             "text",
-            chart.x_label + (", log scale" if x.log else ""),
+            x_label + (", log scale" if x.log else ""),
             class_="label",
             x=WIDTH - RIGHT,
             y=floor + 37,
             text_anchor="end",
         )
     )
-    picture.append(tag("text", chart.y_label, class_="label", x=4, y=11))
+    picture.append(tag("text", y_label, class_="label", x=4, y=11))
     return picture
 
 
@@ -257,7 +198,7 @@ def _dots(points: Sequence[Point], x: Scale, y: Scale) -> list[Element]:
     dominated = [p for p in points if p.kind == "dominated"]
     rest = "".join(f"M{x(p.x):.1f} {y(p.y):.1f}h0" for p in dominated[HOVERED_MARKS:])
     drawn = [tag("path", class_="dots", d=rest)] if rest else []
-    drawn += [_dot(p, x, y) for p in dominated[:HOVERED_MARKS]]
+    drawn += [_linked(p, _dot(p, x, y)) for p in dominated[:HOVERED_MARKS]]
     front = sorted((p for p in points if p.kind != "dominated"), key=lambda p: p.kind == "picked")
     drawn += [_whisker(p, x, y) for p in front if p.x_high is not None]
     return drawn + [_linked(p, _dot(p, x, y)) for p in front]
@@ -285,7 +226,8 @@ def _linked(point: Point, dot: Element) -> Element:
     return tag("a", dot, href=point.link, aria_label=f"trial {point.trial}") if point.link else dot
 
 
-def _path(line: Line, x: Scale, y: Scale) -> str:
+def path_of(line: Line, x: Scale, y: Scale) -> str:
+    """A line as an SVG path, thinned where it has many points and with its gaps."""
     pairs = _thinned([pair for pair in zip(line.x, line.y, strict=True) if math.isfinite(pair[0])])
     commands, pen_down = [], False
     for at, value in pairs:

@@ -43,7 +43,8 @@ class Confirmed:
     """INT8 scores of one trial by fresh seed, on validation and on test, and its probability of being non-dominated.
 
     `tests` is empty where no figure bears the score's name. The probability is None without a fresh seed of its own,
-    and where no trial has two. `gains` are on test, over the twin of the same seed that learnt from labels alone;
+    and where no trial has two. `gains` are on test, over the twin of the same seed that learnt from labels alone,
+    and `alone` that twin's scores on test;
     `gaps` are F1 on test less the teacher's, and `margin` how far below it a student may lie.
     """
 
@@ -51,6 +52,7 @@ class Confirmed:
     tests: Mapping[int, float] = field(default_factory=dict)
     p_nondominated: float | None = None
     gains: Mapping[int, float] = field(default_factory=dict)
+    alone: Mapping[int, float] = field(default_factory=dict)
     gaps: Mapping[int, float] = field(default_factory=dict)
     margin: float | None = None
 

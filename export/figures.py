@@ -8,9 +8,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, final
 
-from export.chart import Line, Lines, Point, Refused, Scatter, number
+from export.chart import Line, Lines, Point, Refused, Scatter
 from export.front import ceiling_of
 from export.results import read_evaluation, read_object
+from export.scale import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -77,6 +77,16 @@ class Choice:
 
 @final
 @dataclass(frozen=True)
+class Plan:
+    """Where a model's parts lie on a board and what each operator takes there; nothing of it runs the model."""
+
+    arena: ArenaEstimate
+    choice: Choice
+    rows: tuple[OperatorLatency, ...]
+
+
+@final
+@dataclass(frozen=True)
 class Profile:
     """A model on a board, in full: the footprint and the rows it is made of."""
 
@@ -126,12 +136,9 @@ def profile(
     """Everything about a .tflite on a board; `arena` and `weights` fix a placement, otherwise the fastest that fits."""
     model = read_model(tflite, source)
     TFLM.start()
-    estimate = arena_estimate(model, board)
-    if calibration is not None:
-        calibration.check(board)
+    planned = plan(model, board, arena=arena, weights=weights, calibration=calibration)
+    estimate, choice, rows = planned.arena, planned.choice, planned.rows
     fitted = calibration.constants if calibration else None
-    alone = "as asked for" if arena and weights else "no other choice"
-    choice, rows = _fastest(model, estimate, board, _placements(board, arena, weights), fitted, alone)
     invoke = invoke_interval(rows, board, fitted)
     decision = decision_interval(invoke, front_end, board, _invokes(model, front_end)) if front_end else invoke
     host_bytes, refused = _on_this_host(model, tflite, refusals(model))
@@ -149,6 +156,24 @@ def profile(
         profiler_version=PROFILER_VERSION,
     )
     return Profile(footprint, model, estimate, rows, choice, board, tuple(refused))
+
+
+def plan(
+    model: Model,
+    board: Board,
+    *,
+    arena: Place | None = None,
+    weights: Place | None = None,
+    calibration: Calibration | None = None,
+) -> Plan:
+    """Arena, placement and times of a model; another board's calibration is a `ValueError`."""
+    estimate = arena_estimate(model, board)
+    if calibration is not None:
+        calibration.check(board)
+    fitted = calibration.constants if calibration else None
+    alone = "as asked for" if arena and weights else "no other choice"
+    choice, rows = _fastest(model, estimate, board, _placements(board, arena, weights), fitted, alone)
+    return Plan(estimate, choice, rows)
 
 
 def _invokes(model: Model, front_end: FrontEnd) -> int:

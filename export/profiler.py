@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from export.arena import lowering, peak
 from export.build_options import add_build_options, board_of, calibration_of, read_file
 from export.energy import energy_of
 from export.exported import front_end_from
 from export.footprint import Profile, profile
-from export.latency import INTERVAL_DEVIATIONS
 from export.profile_page import page
+from export.profile_plots import operator_row
 from export.profile_table import comparison, table
 from export.releases import convolutions_fall_back
 from export.verdict import remarks
 from spaces.front_end import FrontEnd
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from export.latency import OperatorLatency
-    from export.operators import Tensor
 
 
 def main(argv: list[str]) -> int:
@@ -129,27 +122,7 @@ def as_json(result: Profile, front_end: FrontEnd | None) -> dict[str, Any]:
         "placement_reason": result.choice.reason,
         "arena_peak": [{"name": b.name, "kind": b.kind, "bytes": b.size_bytes} for b in peak(result.arena.blocks)[1]],
         "arena_lowering": _lowering(result),
-        "operators": [_operator(row, result) for row in result.rows],
-    }
-
-
-def _operator(row: OperatorLatency, result: Profile) -> dict[str, Any]:
-    operator = row.operator
-    ms = row.cycles / result.board.cpu_mhz / 1000
-    reach = math.exp(INTERVAL_DEVIATIONS * row.log_sd)
-    return {
-        "index": operator.index,
-        "operator": operator.kind,
-        "shape": _shape(operator.outputs),
-        "kernel": row.work.kernel,
-        "macs": row.work.macs,
-        "cycles": round(row.cycles),
-        "stall_cycles": round(row.stall_cycles),
-        "ms": ms,
-        "low_ms": ms / reach,
-        "high_ms": ms * reach,
-        "weight_bytes": sum(t.size_bytes for t in operator.constant_inputs),
-        "output_bytes": sum(t.size_bytes for t in operator.outputs),
+        "operators": [operator_row(row, result.board.cpu_mhz) for row in result.rows],
     }
 
 
@@ -173,7 +146,3 @@ def _lowering(result: Profile) -> dict[str, Any] | None:
     block, left = found.without[0], found.head_bytes
     saved = result.arena.head_bytes - left
     return {"without": block.name, "kind": block.kind, "buffers": len(found.without), "saves_bytes": saved}
-
-
-def _shape(tensors: Sequence[Tensor]) -> str:
-    return " ".join("x".join(map(str, tensor.shape)) or "scalar" for tensor in tensors) or "-"

@@ -9,22 +9,34 @@ from typing import TYPE_CHECKING
 
 from export import figures
 from export.chart import scatter
+from export.importance import importances
+from export.kept_importance import kept_importances
 from export.markup import html, tag
+from export.profile_section import profile_section
 from export.results import write_atomically
+from export.retrained import score_axis
 from export.seeds_section import seeds_section
-from export.trial_section import anchor, bullets, facts_table, plain_table, trial_section
+from export.settings_section import settings_section
+from export.tables import facts_table, plain_table
+from export.teaching_section import teaching_section
+from export.trial_section import anchor, trial_section
+from export.warnings_section import warnings_section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from xml.etree.ElementTree import Element
 
     from export.front import Front
+    from export.importance import Branch
     from export.results import Outcome, TrialRow
+
+    Section = tuple[TrialRow, Element]
 
 MAX_BYTES = 3_000_000
 # What members may take together; charts, tables and styles need far less than the rest.
 MEMBERS_BYTES = 1_800_000
-SHOWN_WARNINGS = 50
+# Of other trials, whose points are there to be clicked on, too.
+MOST_OTHERS, OTHERS_BYTES = 24, 1_000_000
 REPORTED_ONLY = (
     "Validation figures chose the student and its settings. Test figures are reported only: nothing was chosen on them."
 )
@@ -33,25 +45,33 @@ REPORTED_ONLY = (
 def write_report(front: Front, picked: TrialRow | None = None) -> Path:
     """Write report.html into the front's results folder, at most 3 MB, and return its path."""
     path = front.study.results.report_html
-    write_atomically(path, report(front, picked))
+    write_atomically(path, report(front, picked, kept_importances(front.study)))
     return path
 
 
-def report(front: Front, picked: TrialRow | None = None) -> str:
-    """The page as text. It loads nothing: a content security policy in it forbids that and any script but its own."""
-    sections, left_out = _sections(front, picked)
-    linked = {row.number for row, _ in sections if not row.final}
+def report(front: Front, picked: TrialRow | None = None, branches: Sequence[Branch] | None = None) -> str:
+    """The page as text; `branches` are the study's importances where they are known.
+
+    It loads nothing: a content security policy in it forbids that and any script but its own.
+    """
+    sections, left_out, room = _sections(front, picked)
+    others = _others(front, picked, min(room, OTHERS_BYTES))
+    linked = {row.number for row, _ in [*sections, *others] if not row.final}
     run = front.study.run
     title = f"{run.recipe} on {run.board_name}"
     body = tag(
         "body",
         _headline(front, title, picked),
-        _notes(front),
+        *warnings_section(front, linked),
         *_charts(front, picked, linked),
         *_table_of_front(front, picked, linked),
         *seeds_section(front),
+        *teaching_section(front),
+        *settings_section(front, importances(front.study) if branches is None else branches, linked),
+        *profile_section(front, picked),
         *_finals(front, sections),
         *_members([section for row, section in sections if not row.final], left_out),
+        *_dominated(front, others),
         *_reasons(front, "failed", "Failed trials"),
         *_reasons(front, "stopped", "Trials that were stopped early"),
         *_reproduction(front, picked),
@@ -93,19 +113,6 @@ def _headline(front: Front, title: str, picked: TrialRow | None) -> Element:
         tag("p", f"Ceilings: {limits or 'none'}.", class_="soft"),
         tag("ul", *(tag("li", tag("b", value), tag("span", name)) for value, name in facts), class_="facts"),
     )
-
-
-def _notes(front: Front) -> Element | None:
-    said = [figures.shown(warning) for warning in front.study.run.details.get("warnings") or []]
-    said += [f"trial {row}: left out, its folder is damaged: {fault}" for row, fault in front.study.damaged.items()]
-    said += [f"{folder}: left out: {fault}" for folder, fault in front.retrained.left_out.items()]
-    if unfinished := front.study.counts["unfinished"]:
-        said.append(
-            f"not finished: {unfinished} of {len(front.study.trials)} trials; the search runs or was interrupted"
-        )
-    if not said:
-        return None
-    return tag("section", tag("h2", "Warnings"), bullets(said, SHOWN_WARNINGS))
 
 
 def _charts(front: Front, picked: TrialRow | None, linked: set[int]) -> list[Element]:
@@ -188,11 +195,11 @@ def _front_row(front: Front, row: TrialRow, picked: TrialRow | None, linked: set
     )
 
 
-def _sections(front: Front, picked: TrialRow | None) -> tuple[list[tuple[TrialRow, Element]], list[str]]:
-    """Sections of the pick, the front's members and full-length trainings while they fit; the names of the others."""
+def _sections(front: Front, picked: TrialRow | None) -> tuple[list[Section], list[str], int]:
+    """Sections of the pick, the front's members and full-length trainings while they fit; others' names; bytes left."""
     shown = {row.name: row for row in [*_shown_members(front, picked), *front.retrained.finals]}
     rows = sorted(shown.values(), key=lambda row: picked is None or row.name != picked.name)
-    sections: list[tuple[TrialRow, Element]] = []
+    sections: list[Section] = []
     left_out: list[str] = []
     room = MEMBERS_BYTES
     for row in rows:
@@ -203,7 +210,35 @@ def _sections(front: Front, picked: TrialRow | None) -> tuple[list[tuple[TrialRo
         else:
             room -= size
             sections.append((row, section))
-    return sections, left_out
+    return sections, left_out, room
+
+
+def _others(front: Front, picked: TrialRow | None, room: int) -> list[Section]:
+    """Sections of the best dominated trials, while there is room for so many bytes."""
+    axis = score_axis(front.study.run.objectives)
+    sign = -1 if front.study.run.objectives[axis].direction == "maximize" else 1
+    rows = [row for row in front.dominated if picked is None or row.name != picked.name]
+    found: list[Section] = []
+    for row in sorted(rows, key=lambda row: sign * row.values[axis])[:MOST_OTHERS]:
+        section = trial_section(front, row, chosen=False)
+        room -= len(html(section).encode())
+        if room < 0:
+            break
+        found.append((row, section))
+    return found
+
+
+def _dominated(front: Front, others: Sequence[Section]) -> list[Element]:
+    if not others:
+        return []
+    rows = len(front.dominated)
+    few = f"The best {len(others)} of {rows} by score." if len(others) < rows else ""
+    said = f"Dominated, or over budget once trained. {few}"
+    return [
+        tag("h2", "Other trained trials"),
+        tag("p", said.rstrip(), class_="soft"),
+        *(section for _, section in others),
+    ]
 
 
 def _members(sections: Iterable[Element], left_out: Sequence[str]) -> list[Element]:
@@ -216,7 +251,7 @@ def _members(sections: Iterable[Element], left_out: Sequence[str]) -> list[Eleme
     ]
 
 
-def _finals(front: Front, sections: Sequence[tuple[TrialRow, Element]]) -> list[Element]:
+def _finals(front: Front, sections: Sequence[Section]) -> list[Element]:
     finals = front.retrained.finals
     if not finals:
         return []

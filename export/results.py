@@ -15,6 +15,7 @@ from spaces.candidate import Objective, Scalar
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
 Outcome = Literal["trained", "stopped", "refused", "failed", "unfinished"]
@@ -83,6 +84,11 @@ class Results:
         """The report for people."""
         return self.folder / "report.html"
 
+    @property
+    def importance_json(self) -> Path:
+        """What the report says of parameters, which takes long to compute."""
+        return self.folder / "importance.json"
+
     def trial(self, number: int) -> Path:
         """Folder of one trained trial."""
         return self.trials / str(number)
@@ -129,7 +135,7 @@ class TrialRow:
     `constraints` are fractions over each ceiling, `footprint` the fields of `spaces.budget.Footprint`, and `metrics`
     holds at least score_int8 and score_float of a trained trial. `final` rows are trials that were trained again at the
     source's full length. Where several results folders were gathered, `source` says which one the trial is from, and
-    `number` counts through all of them.
+    `number` counts through all of them. `distributions` are what each parameter was drawn from.
     """
 
     number: int
@@ -142,6 +148,7 @@ class TrialRow:
     reason: str = ""
     final: bool = False
     source: Source | None = None
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -331,6 +338,7 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         footprint=attributes.get("footprint", {}),
         metrics=attributes.get("metrics", {}),
         reason=str(attributes.get("reason", "")),
+        distributions=trial.distributions,
     )
 
 

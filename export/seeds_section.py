@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from export import figures
-from export.chart import Scale
 from export.markup import tag
 from export.retrained import score_axis
-from export.trial_section import plain_table
+from export.scale import Scale
+from export.tables import plain_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 TITLE = "How sure is this order?"
 WIDTH, HEIGHT, MARGIN = 240, 22, 8
 COLUMNS = ("trial", "in the search", "fresh seeds", "mean (95 %)", "p non-dominated", "mean on test (95 %)")
-GAIN, GAP = "gain over labels alone, test (95 %)", "F1 less the teacher's, test (95 %)"
+GAP = "F1 less the teacher's, test (95 %)"
 EXPLAINED = (
     "The front holds the best of many scores, so a score from the search is too high on average: means and intervals "
     "(Student's t) are over fresh seeds alone. p is the share of joint draws of all trials' expected scores in which "
     "none dominates the member; trials with one seed are drawn with the deviation between seeds that the others show. "
-    "A gain is the difference to the member's twin of the same seed, trained at alpha 1; a member at alpha 1 has none. "
     "All seeds share one split of the data: nothing here speaks of other recordings."
 )
 KEY = "Ring: the score in the search. Small points: fresh seeds. Bar and point: their mean with its interval."
@@ -53,8 +52,11 @@ def _card(front: Front) -> Element:
     axis = score_axis(front.study.run.objectives)
     members = [(row, row.values[axis], front.retrained.members[row.number]) for row in front.members]
     scale = _scale([value for _, searched, confirmed in members for value in [searched, *_marks(confirmed)]])
-    more = _more(front)
-    table = plain_table([*COLUMNS, *more], [[*_cells(*member), *_compared(member[2], more)] for member in members])
+    more = [GAP] if any(confirmed.gaps for _, _, confirmed in members) else []
+    gaps = [[figures.beside_teacher(confirmed)] if more else [] for _, _, confirmed in members]
+    table = plain_table(
+        [*COLUMNS, *more], [[*_cells(*member), *gap] for member, gap in zip(members, gaps, strict=True)]
+    )
     head, *lines = table.iter("tr")
     head.insert(4, tag("th", f"{scale.low:.3f} to {scale.high:.3f}"))
     for line, member in zip(lines, members, strict=True):
@@ -71,18 +73,6 @@ def _cells(row: TrialRow, searched: float, confirmed: Confirmed) -> list[str]:
         figures.probability(confirmed.p_nondominated),
         figures.estimated(confirmed.test),
     ]
-
-
-def _more(front: Front) -> list[str]:
-    """Columns of what is known of some member: its gain over labels alone, its distance to the teacher."""
-    members = front.retrained.members.values()
-    known = {GAIN: any(member.gains for member in members), GAP: any(member.gaps for member in members)}
-    return [name for name, some in known.items() if some]
-
-
-def _compared(confirmed: Confirmed, columns: Sequence[str]) -> list[str]:
-    cells = {GAIN: figures.difference(confirmed.gain), GAP: figures.beside_teacher(confirmed)}
-    return [cells[name] for name in columns]
 
 
 def _scale(drawn: Sequence[float]) -> Scale:

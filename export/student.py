@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from export.front import write_front_files
+from export.model_card import CARD, card, described
 from export.results import TFLITE, read_object, sha256, write_atomically
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _trials_of(results: Results) -> Sequence[Path]:
 
 
 def export_student(front: Front, row: TrialRow, rule: str, folder: Path, formats: Sequence[str] = ()) -> dict[str, Any]:
-    """Write the student, its front's report and its `formats` to `folder`; return what export.json then holds.
+    """Write the student, its card, its front's report and its `formats` to `folder`; return the content of export.json.
 
     Files of an earlier export that are not written again are removed, unless they were changed since.
     """
@@ -55,7 +56,8 @@ def export_student(front: Front, row: TrialRow, rule: str, folder: Path, formats
     source = front.study.results.of(row)
     for name in STUDENT_FILES:
         _copy(source / name, folder / name)
-    names = [*STUDENT_FILES, *_front_files(front, row, folder)]
+    write_atomically(folder / CARD, card(described(front, row)))
+    names = [*STUDENT_FILES, CARD, *_front_files(front, row, folder)]
     if formats:
         from export.formats import write_formats
 

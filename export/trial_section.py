@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from export import figures
-from export.audio_row import audio, with_sounds
-from export.chart import Line, Lines, lines, number
+from export.audio_row import with_sounds
+from export.chart import lines
+from export.evaluation_rows import drawn
 from export.markup import extend, tag
+from export.tables import bullets, facts_table, plain_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from xml.etree.ElementTree import Element
 
     from export.figures import Member
     from export.front import Front
     from export.results import TrialRow
 
-SHOWN_ROWS = 200
 SHOWN_WARNINGS = 50
-LARGE_CONFUSION = 8
 
 
 def trial_section(front: Front, row: TrialRow, *, chosen: bool) -> Element:
@@ -58,7 +58,7 @@ def _content(member: Member, evaluation: Sequence[Mapping[str, Any]]) -> list[El
     blocks = [bullets(member.warnings, SHOWN_WARNINGS)] if member.warnings else []
     first = [_footprint(member), _figures(member), _parameters(member)]
     charts = [_titled(chart.title, lines(chart)) for chart in member.histories]
-    rows = [_evaluation(row) for row in evaluation]
+    rows = [_titled(*drawn(row)) for row in evaluation]
     return [
         *blocks,
         *(tag("div", *group, class_="grid3", style="margin-top:18px") for group in (first, rows, charts) if group),
@@ -126,72 +126,3 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def _parameters(member: Member) -> Element:
     seconds = [(f"seconds.{name}", text) for name, text in figures.flattened(_mapping(member.metrics.get("seconds")))]
     return _titled("Parameters", facts_table([*figures.flattened(dict(member.row.params)), *seconds]))
-
-
-def facts_table(rows: Iterable[tuple[str, str]]) -> Element:
-    """Names beside their values."""
-    body = [tag("tr", tag("td", name), tag("td", value)) for name, value in rows]
-    return tag("div", tag("table", *body, class_="facts-table"), class_="scroll")
-
-
-def _evaluation(row: Mapping[str, Any]) -> Element:
-    title = figures.shown(row.get("title", row["type"]))
-    draw = _DRAWN.get(str(row["type"]))
-    if draw is None:
-        return _titled(title, tag("p", f"This version draws no rows of type {row['type']}.", class_="soft"))
-    try:
-        return _titled(title, draw(row))
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-        return _titled(title, tag("p", f"This row is malformed: {type(error).__name__} {error}.", class_="soft"))
-
-
-def _confusion(row: Mapping[str, Any]) -> Element:
-    labels, counts = [figures.shown(label) for label in row["labels"]], row["counts"]
-    head = tag("tr", tag("th", "said \\ heard", class_="row"), *(tag("th", label) for label in labels))
-    body = [
-        tag("tr", tag("th", label, class_="row"), *(_confusion_cell(count, sum(line)) for count in line))
-        for label, line in zip(labels, counts, strict=True)
-    ]
-    large = " large" if len(labels) > LARGE_CONFUSION else ""
-    return tag("div", tag("table", head, *body, class_=f"confusion{large}"), class_="scroll")
-
-
-def _confusion_cell(count: float, total: float) -> Element:
-    share = count / total if total else 0.0
-    return tag("td", number(count), tag("small", f"{share:.0%}"), style=f"--share:{share:.3f}")
-
-
-def _curve(row: Mapping[str, Any]) -> Element:
-    x, y = [[float(value) for value in row[axis]] for axis in ("x", "y")]
-    y_name = figures.shown(row["y_name"])
-    return lines(Lines(figures.shown(row["title"]), figures.shown(row["x_name"]), y_name, [Line(y_name, x, y)]))
-
-
-def _table_row(row: Mapping[str, Any]) -> Element:
-    shown = [[figures.shown(value) for value in line] for line in row["rows"][:SHOWN_ROWS]]
-    table = plain_table([figures.shown(column) for column in row["columns"]], shown)
-    more = len(row["rows"]) - SHOWN_ROWS
-    return tag("div", table, tag("p", f"and {more} more rows in evaluation.json", class_="soft") if more > 0 else None)
-
-
-def plain_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Element:
-    """Rows under their columns; all but the first column are set as numbers."""
-    head = tag("tr", *(tag("th", column, class_="n" if at else None) for at, column in enumerate(columns)))
-    body = [tag("tr", *(tag("td", cell, class_="n" if at else None) for at, cell in enumerate(row))) for row in rows]
-    return tag("div", tag("table", head, *body), class_="scroll")
-
-
-_DRAWN: dict[str, Callable[[Mapping[str, Any]], Element]] = {
-    "audio": audio,
-    "confusion": _confusion,
-    "curve": _curve,
-    "table": _table_row,
-}
-
-
-def bullets(entries: Sequence[str], most: int) -> Element:
-    """Entries as a list, cut after `most`."""
-    shown = [tag("li", entry) for entry in entries[:most]]
-    if len(entries) > most:
-        shown.append(tag("li", f"and {len(entries) - most} more"))
-    return tag("div", tag("ul", *shown), class_="card notes")

@@ -34,7 +34,8 @@ def with_twins(
         others, faults = _records(study, twin) if twin else ({}, {})
         left_out |= faults
         gaps, margin = _gaps(own)
-        found[row.number] = replace(confirmed[row.number], gains=_gains(study, own, others), gaps=gaps, margin=margin)
+        gains, alone = _gains(study, own, others)
+        found[row.number] = replace(confirmed[row.number], gains=gains, alone=alone, gaps=gaps, margin=margin)
     return found, left_out
 
 
@@ -51,12 +52,16 @@ def _records(study: Study, twin: Mapping[str, Scalar]) -> tuple[dict[int, dict[s
     return records, left_out
 
 
-def _gains(study: Study, own: Records, others: Records) -> dict[int, float]:
+def _gains(study: Study, own: Records, others: Records) -> tuple[dict[int, float], dict[int, float]]:
+    """What the teacher brought by seed, and the twins' own scores on test."""
     both = sorted(own.keys() & others.keys())
     # One figure for both: the name is found over all of them together.
     scores = scores_on_test({**{seed: own[seed] for seed in both}, **{-1 - seed: others[seed] for seed in both}})
+    if not scores:
+        return {}, {}
     sign = -1.0 if score_direction(study) == "minimize" else 1.0
-    return {seed: sign * (scores[seed] - scores[-1 - seed]) for seed in both} if scores else {}
+    alone = {seed: scores[-1 - seed] for seed in both}
+    return {seed: sign * (scores[seed] - alone[seed]) for seed in both}, alone
 
 
 def score_direction(study: Study) -> str:

@@ -28,6 +28,11 @@ def labels_alone(recipe: str, params: Mapping[str, Scalar]) -> dict[str, Scalar]
     return {**params, **alone} if taught else None
 
 
+def learns_alone(recipe: str, params: Mapping[str, Scalar]) -> bool:
+    """Whether a candidate has no teacher; False where the recipe's space has no such point."""
+    return bool(recipe_space(recipe).LABELS_ALONE) and labels_alone(recipe, params) is None
+
+
 def twin_folder(twin: Mapping[str, Scalar]) -> str:
     """A name for a folder, one for each twin."""
     return hashlib.sha256(json.dumps(dict(twin), sort_keys=True).encode()).hexdigest()[:12]

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
+
 from export.decision import HOLD_SECONDS, decisions_in
 from export.false_alarms import FalseAlarms
 from trainables.alarms import count_alarms, threshold_at_recall, threshold_under
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from spaces.front_end import FrontEnd
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 RECALLS = (0.9, 0.95)
 CEILING_PER_HOUR = 1.0
+CURVE_POINTS = 40
 
 
 def check_ceiling(per_hour: float | None) -> None:
@@ -132,7 +134,7 @@ def judged_on_streams(judgement: Judgement, heard: Mapping[str, Heard], ceiling:
         validation={**judgement.validation, **figures["validation"]},
         test={**judgement.test, **figures["test"]},
         decision={**judgement.decision, "threshold": threshold, "refractory_seconds": HOLD_SECONDS},
-        rows=[*judgement.rows, *alarm_rows(heard, points)],
+        rows=[*judgement.rows, *alarm_rows(heard, points), alarm_curve(heard["test"])],
     )
 
 
@@ -163,6 +165,25 @@ def alarm_rows(heard: Mapping[str, Heard], points: Mapping[str, float]) -> list[
             "rows": [_row(name, threshold, validation, test) for name, threshold in points.items()],
         }
     ]
+
+
+def alarm_curve(test: Heard) -> Mapping[str, Any]:
+    """Recall against alarms per hour over the thresholds that test's clips with the event reach.
+
+    No alarm is drawn as half a one: its axis is logarithmic.
+    """
+    reached = np.unique(test.positives)
+    thresholds = reached[np.unique(np.linspace(0, len(reached) - 1, CURVE_POINTS).round().astype(int))][::-1]
+    alarms = [test.false_alarms(float(threshold)).alarms for threshold in thresholds]
+    return {
+        "type": "curve",
+        "title": "Recall against false alarms on test, INT8",
+        "x_name": "false alarms per hour, none as half a one",
+        "y_name": "recall",
+        "x": [round(max(count, 0.5) / test.hours, 3) for count in alarms],
+        "y": [round(test.recall(float(threshold)), 4) for threshold in thresholds],
+        "x_scale": "log",
+    }
 
 
 def _row(name: str, threshold: float, validation: Heard, test: Heard) -> list[Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtr
 from sklearn.metrics import (
     confusion_matrix,
+    det_curve,
     precision_recall_fscore_support,
     roc_auc_score,
     roc_curve,
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 PAUC_MAX_FPR = 0.1
 # Between the lowest and the highest score, about as many as INT8 outputs can tell apart.
 THRESHOLDS = 256
+CALIBRATION_BINS = 10
+DET_POINTS = 240
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,44 @@ def roc(target: NDArray[np.bool_], score: NDArray[np.floating]) -> tuple[list[fl
     """Corners of the ROC: false positive rates and recalls, rounded to four digits for a plot."""
     alarms, hits, _ = roc_curve(target, score)
     return np.round(alarms, 4).tolist(), np.round(hits, 4).tolist()
+
+
+def det(target: NDArray[np.bool_], score: NDArray[np.floating]) -> tuple[list[float], list[float]]:
+    """Corners of the detection error tradeoff: false positive rates and miss rates, rounded to four digits.
+
+    At most `DET_POINTS` of them, evenly chosen.
+    """
+    alarms, misses, _ = det_curve(target, score, drop_intermediate=True)
+    kept = np.unique(np.linspace(0, len(alarms) - 1, DET_POINTS).round().astype(int))
+    return np.round(alarms[kept], 4).tolist(), np.round(misses[kept], 4).tolist()
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What was said beside what was so: both means, and the clips, of each of ten equal bins that holds any.
+
+    `error` is the mean distance of the two means, weighted by clips: of probabilities the expected calibration error
+    (Naeini, Cooper and Hauskrecht 2015).
+    """
+
+    said: tuple[float, ...]
+    found: tuple[float, ...]
+    clips: tuple[int, ...]
+    error: float
+
+
+def reliability(
+    said: NDArray[np.floating], found: NDArray[np.generic], low: float = 0.0, high: float = 1.0
+) -> Reliability:
+    """Bins of `said` [clips] from `low` to `high`; `found` [clips] are values, or whether what was said is so."""
+    inner = np.linspace(low, high, CALIBRATION_BINS + 1)[1:-1]
+    bins = np.searchsorted(inner, said.astype(np.float64))
+    clips = np.bincount(bins, minlength=CALIBRATION_BINS)
+    sums = [np.bincount(bins, values.astype(np.float64), CALIBRATION_BINS) for values in (said, found)]
+    held = clips > 0
+    said_mean, found_mean = ((total[held] / clips[held]).tolist() for total in sums)
+    error = float(np.abs(sums[0] - sums[1]).sum() / len(said))
+    return Reliability(tuple(said_mean), tuple(found_mean), tuple(clips[held].tolist()), error)
 
 
 def confusion(target: NDArray[np.bool_], score: NDArray[np.floating], threshold: float) -> list[list[int]]:

@@ -18,11 +18,10 @@ from export.chart import (
     Refused,
     Scatter,
     lines,
-    number,
-    scale_of,
     scatter,
 )
 from export.markup import html
+from export.scale import number, rate_scale, scale_of
 
 MAGNITUDES = st.floats(1e-6, 1e9)
 
@@ -43,6 +42,23 @@ def test_scale_turns_logarithmic_where_values_spread() -> None:
     assert not scale_of([1, 10], 0, 1, may_be_log=True).log
     assert not scale_of([0, 1000], 0, 1, may_be_log=True).log
     assert not scale_of([1, 1000], 0, 1).log
+
+
+def test_probit_scale_puts_normal_quantiles_at_equal_distances() -> None:
+    scale = rate_scale([0.001, 0.5], 0, 100)
+    # 0.0228, 0.1587 and 0.5 are two, one and no deviations from the middle.
+    two, one, none = scale(0.022750), scale(0.158655), scale(0.5)
+    assert one - two == pytest.approx(none - one, rel=1e-3)
+    assert [scale.label(rate) for rate in scale.ticks()][:3] == ["0.1%", "1%", "5%"]
+    assert scale(0.0) >= -5
+
+
+def test_an_axis_that_is_asked_to_be_logarithmic_is() -> None:
+    assert scale_of([0.5, 2.0], 0, 1, always_log=True).log
+    assert not scale_of([0.0, 2.0], 0, 1, always_log=True).log
+    assert 0 < scale_of([3.0], 0, 1, always_log=True)(3.0) < 1
+    rows = Lines("L", "per hour", "recall", [Line("recall", [0.5, 100.0], [0.2, 0.9])], log_x=True)
+    assert "per hour, log scale" in html(lines(rows))
 
 
 def test_linear_ticks_by_hand() -> None:

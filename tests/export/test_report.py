@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import random
 import re
 import shutil
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.distributions import FloatDistribution
 
 from export.front import Front, find_front
 from export.picks import pick
@@ -109,8 +112,8 @@ def test_refused_points_say_what_they_exceed(made: ResultsFolder) -> None:
 
 
 def test_front_table_has_int8_beside_float(made: ResultsFolder) -> None:
-    rows = page_of(made).rows
-    assert rows[0][:4] == ["trial", "INT8", "float", "INT8 - float"]
+    every = page_of(made).rows
+    rows = every[[row[:4] for row in every].index(["trial", "INT8", "float", "INT8 - float"]) :]
     assert rows[1] == [
         "0 ",
         "0.950",
@@ -126,18 +129,26 @@ def test_front_table_has_int8_beside_float(made: ResultsFolder) -> None:
     assert [row[0].split()[0] for row in rows[1:4]] == ["0", "1", "2"]
 
 
-def test_members_have_sections_and_the_picked_one_is_open(made: ResultsFolder) -> None:
+def test_every_trial_has_a_section_and_the_picked_one_is_first_and_open(made: ResultsFolder) -> None:
     details = [attributes for name, attributes in page_of(made).elements if name == "details"]
-    assert [attributes["id"] for attributes in details] == ["trial-1", "trial-0", "trial-2"]
-    assert ["open" in attributes for attributes in details] == [True, False, False]
+    assert [attributes["id"] for attributes in details] == ["trial-1", "trial-0", "trial-2", "trial-3"]
+    assert ["open" in attributes for attributes in details] == [True, False, False, False]
 
 
 def test_links_lead_to_sections_that_are_there(made: ResultsFolder) -> None:
     elements = page_of(made).elements
     anchors = {attributes["id"] for _, attributes in elements if "id" in attributes}
     links = {attributes["href"].removeprefix("#") for _, attributes in elements if "href" in attributes}
-    assert links == {"trial-0", "trial-1", "trial-2"}
+    assert links == {"trial-0", "trial-1", "trial-2", "trial-3"}
     assert links <= anchors
+
+
+def test_every_point_of_the_front_charts_leads_to_its_trial(made: ResultsFolder) -> None:
+    text = report(front_of(made))
+    pairs = re.findall(
+        r'<a href="#trial-(\d+)" aria-label="trial \d+"><circle class="dot [a-z]+"[^>]*data-trial="(\d+)"', text
+    )
+    assert sorted(pairs) == sorted([(number, number) for number in "0123"] * 2)
 
 
 def test_dominated_pick_is_in_table_and_sections(made: ResultsFolder) -> None:
@@ -159,7 +170,7 @@ def test_evaluation_rows_and_histories_are_drawn(made: ResultsFolder) -> None:
     assert ["hey hotel", "60", "7"] in page.rows
     assert "ROC on test" in page.text
     titles = ("Training loss", "Score while training", "Learning rate")
-    assert all(page.text.count(title) == 3 for title in titles)
+    assert all(page.text.count(title) == 4 for title in titles)
     assert page.classes()["series s2"] >= 3  # loss, hard loss and soft loss
 
 
@@ -186,7 +197,8 @@ def test_one_seed_each_is_said_beside_the_front(made: ResultsFolder) -> None:
     page = page_of(made)
     assert "How sure is this order?One seed each: which of two near scores is the better one is not known." in page.text
     assert "python -m search wakeword --trials 24 --results results/demo --confirm 3" in page.text
-    assert page.text.count("one seed") == 3  # In the head of each member's section.
+    # In the head of each trial's section, and in the caution about what moved the score.
+    assert page.text.count("one seed") == 4 + 1
     tips = [attributes["data-tip"] for name, attributes in page.elements if "data-tip" in attributes]
     assert sum(tip.endswith("\none seed") for tip in tips) == 2 * 3
 
@@ -223,7 +235,13 @@ def test_full_length_trainings_stand_beside_the_search(made: ResultsFolder) -> N
     page = page_of(made)
     assert ["final:2", "0.600", "0.660", "0.664", "5.0 ms", "9.8 KiB"] in page.rows
     details = [attributes for name, attributes in page.elements if name == "details"]
-    assert [attributes["id"] for attributes in details] == ["trial-final-2", "trial-1", "trial-0", "trial-2"]
+    assert [attributes["id"] for attributes in details] == [
+        "trial-final-2",
+        "trial-1",
+        "trial-0",
+        "trial-2",
+        "trial-3",
+    ]
     assert "Trial 2 at full lengthscore 0.660one seed" in page.text
     picked = page_of(made, "final:2")
     opened = [a["id"] for name, a in picked.elements if name == "details" and "open" in a]
@@ -345,6 +363,63 @@ def test_large_study_stays_under_3_megabytes_and_says_what_it_left_out(tmp_path:
     assert links == {f"#{section}" for section in sections}
 
 
+def test_a_study_of_a_thousand_trials_stays_under_3_megabytes(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path / "results")
+    folder.random(0, trained=30)
+    study = read_study(folder.folder)
+    dice = random.Random(0)
+    rows = []
+    for number in range(1000):
+        like = study.trials[number % 30]
+        if number >= 30:
+            (folder.folder / "trials" / str(number)).symlink_to(folder.folder / "trials" / str(like.number))
+        values = tuple(value * dice.uniform(0.9, 1) for value in like.values)
+        params = {**like.params, "alpha": dice.random(), "neg_per_pos": dice.uniform(0.5, 20), "peak_lr": dice.random()}
+        drawn = {**like.distributions, "neg_per_pos": FloatDistribution(0.5, 20), "peak_lr": FloatDistribution(0, 1)}
+        rows.append(replace(like, number=number, values=values, params=params, distributions=drawn))
+    front = find_front(replace(study, trials=tuple(rows)))
+    text = report(front, pick(front, "knee"))
+    assert len(text.encode()) < MAX_BYTES
+    page = parsed(text)
+    assert sum(a["class"].startswith("dot ") for n, a in page.elements if n == "circle" and "data-trial" in a) == 2000
+    # Four effect plots of a thousand points each, drawn as paths.
+    spots = [a["d"] for n, a in page.elements if a.get("class", "").startswith("spots ")]
+    assert sum(path.count("h0") for path in spots) == 4000
+    assert "Importance, all trials (64 of 1000 trials)" in page.text
+    others = page.text[page.text.index("Other trained trials") :]
+    assert re.match(
+        r"Other trained trialsDominated, or over budget once trained\. The best \d+ of \d{3} by score\.", others
+    )
+
+
+def test_what_moved_the_score_is_drawn_from_enough_trials(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path / "results")
+    folder.random(2, trained=18)
+    text = report(front_of(folder))
+    page = parsed(text)
+    assert "Importance, all trials (18)" in page.text
+    assert {a["data-tip"].split(":")[0] for _, a in page.elements if a.get("class") == "rank"} == {
+        "temperature",
+        "alpha",
+        "student",
+        "width",
+    }
+    assert "score against temperature" in page.text and "score against alpha" in page.text
+    assert "score against neg_per_pos" not in page.text
+    assert page.classes()["series median"] == 2
+    spots = [a for _, a in page.elements if a.get("class", "").startswith("spot c") and "data-trial" in a]
+    assert Counter(a["data-trial"] for a in spots) == {str(number): 2 for number in range(18)}
+    few = page_of(made_of(tmp_path / "few", 3))
+    assert "Importance takes 16 trained trials whose scores differ; here are 3." in few.text
+    assert "takes 8 trained trials that drew different values" in few.text
+
+
+def made_of(path: Path, trained: int) -> ResultsFolder:
+    folder = ResultsFolder(path)
+    folder.random(2, trained=trained)
+    return folder
+
+
 def test_report_without_a_pick_or_anything_trained(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path / "results")
     folder.refused(80.0, 30_000)
@@ -360,16 +435,46 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def test_a_browser_runs_the_script_under_the_policy(made: ResultsFolder, tmp_path: Path) -> None:
     front = front_of(made)
     address = write_report(front, pick(front, "1")).as_uri() + "#trial-2"
+    opened = {
+        a["id"] for name, a in parsed(in_browser(address, tmp_path)).elements if name == "details" and "open" in a
+    }
+    # The script opens the section that the address names.
+    assert opened == {"trial-1", "trial-2"}
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_page_is_wider_than_its_window(width: int, tmp_path: Path) -> None:
+    folder = made_of(tmp_path / "results", 18)
+    folder.confirmed(0, s1=0.92, s2=0.94)
+    folder.labels_alone(0, s1=0.90, s2=0.91)
+    front = front_of(folder)
+    page = write_report(front, pick(front, "knee"))
+    # A window has a least width; a frame has none.
+    frame = f'<iframe src="{page.as_uri()}" width="{width}" height="800" style="border:0"></iframe>'
+    measure = (
+        "onload = () => { const it = document.querySelector('iframe').contentDocument.documentElement;"
+        "document.body.dataset.widths = it.clientWidth + ' ' + it.scrollWidth }"
+    )
+    (tmp_path / "framed.html").write_text(f"<!doctype html><body>{frame}<script>{measure}</script></body>")
+    said = in_browser((tmp_path / "framed.html").as_uri(), tmp_path, "--allow-file-access-from-files")
+    found = re.search(r'data-widths="(\d+) (\d+)"', said)
+    assert found and found[1] == found[2]
+    assert width - 20 <= int(found[1]) <= width
+
+
+def in_browser(address: str, tmp_path: Path, *more: str) -> str:
     options = [
         "--headless",
         "--no-sandbox",
         "--disable-gpu",
         "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
         f"--user-data-dir={tmp_path / 'profile'}",
+        *more,
     ]
     done = subprocess.run(
         [str(CHROMIUM), *options, "--dump-dom", address], capture_output=True, text=True, timeout=120, check=True
     )
-    opened = {a["id"] for name, a in parsed(done.stdout).elements if name == "details" and "open" in a}
-    # The script opens the section that the address names.
-    assert opened == {"trial-1", "trial-2"}
+    return done.stdout

@@ -217,6 +217,8 @@ def test_metrics_and_evaluation_come_back(made: ResultsFolder) -> None:
     assert [row["type"] for row in read_evaluation(Results(made.folder).trial(number))] == [
         "confusion",
         "curve",
+        "det",
+        "calibration",
         "table",
     ]
 

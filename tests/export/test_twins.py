@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from export.__main__ import main
-from export.confirmation import Confirmed, estimate
+from export.confirmation import Confirmed, Estimate, estimate
 from export.front import find_front, write_front
+from export.markup import html, tag
 from export.report import report
 from export.results import Results, read_study
+from export.teaching_section import teaching_section
 from tests.export.results_folder import ResultsFolder
 
 
@@ -39,6 +42,56 @@ def test_gains_are_paired_by_seed(made: ResultsFolder) -> None:
     assert (second.gains, second.gain.mean) == ({}, None)
 
 
+def section_of(folder: ResultsFolder) -> str:
+    return html(tag("div", *teaching_section(find_front(read_study(folder.folder)))))
+
+
+def test_the_report_shows_pairs_with_their_interval_and_who_is_not_confirmed(made: ResultsFolder) -> None:
+    assert members(made)[0].alone == pytest.approx({1: 0.90 - 0.0317, 3: 0.91 - 0.0317})
+    page = section_of(made)
+    taught, alone = (figures_of([score - 0.0317 for score in scores]) for scores in ((0.92, 0.96), (0.90, 0.91)))
+    cells = ["+0.035 (-0.156 to +0.226)", taught, alone, "2"]
+    assert all(f'<td class="n">{cell}</td>' in page for cell in cells)
+    assert 'aria-label="trial 0: gain +0.035 (-0.156 to +0.226)"' in page
+    assert "Of 1 intervals 0 lie above zero and 0 below" in page
+    assert "Not confirmed: 1." in page
+
+
+def figures_of(scores: list[float]) -> str:
+    found: Estimate = estimate(scores)
+    return f"{found.mean:.3f} ({found.low:.3f}-{found.high:.3f})"
+
+
+def test_a_teacher_that_helps_clears_zero(made: ResultsFolder) -> None:
+    made.labels_alone(0, s2=0.91)
+    for seed, score in ((1, 0.89), (2, 0.91), (3, 0.93)):
+        path = next(made.folder.glob(f"labels_alone/*/{seed}/metrics.json"))
+        path.write_text(json.dumps(json.loads(path.read_text()) | told(score)))
+    assert "Of 1 intervals 1 lies above zero" in section_of(made)
+
+
+def told(score: float) -> dict[str, object]:
+    test = {"f1": score - 0.0317, "threshold": 0.5}
+    return {"score_int8": score, "validation": {"f1": score, "threshold": 0.5}, "test": test}
+
+
+def test_where_no_twin_was_trained_the_report_says_how(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path / "results")
+    folder.trained(0.95, 40.0, 60_000)
+    page = section_of(folder)
+    assert "Not known: no member of the front was trained beside a twin" in page
+    assert "--confirm 3" in page
+
+
+def test_a_front_that_learnt_from_labels_alone_needs_no_twin(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path / "results")
+    folder.trained(0.95, 40.0, 60_000)
+    front = find_front(read_study(folder.folder))
+    alone = replace(front.members[0], params={**front.members[0].params, "alpha": 1.0})
+    page = html(tag("div", *teaching_section(replace(front, members=(alone,)))))
+    assert "Every member of the front learns from labels alone" in page
+
+
 def test_the_distance_to_the_teacher_and_its_margin(made: ResultsFolder) -> None:
     first, second = members(made)[0], members(made)[1]
     assert first.gap.mean == pytest.approx(0.94 - 0.0317 - 0.9)
@@ -63,8 +116,7 @@ def test_damaged_folders_of_a_twin_are_named_and_left_out(made: ResultsFolder) -
 def test_files_report_and_command_say_it(made: ResultsFolder, capsys: pytest.CaptureFixture[str]) -> None:
     front = write_front(Results(made.folder))
     page = report(front)
-    assert "gain over labels alone, test (95 %)" in page
-    assert "+0.035" in page
+    assert "+0.035 (-0.156 to +0.226)" in page
     assert "within 0.05: yes" in page
     assert "within 0.05 of the teacher" in page
     first, second = csv.DictReader((made.folder / "front.csv").read_text().splitlines())

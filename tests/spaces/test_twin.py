@@ -8,7 +8,7 @@ from optuna.trial import FixedTrial
 
 import spaces
 from spaces.narrowed import parameters
-from spaces.twin import labels_alone, twin_folder
+from spaces.twin import labels_alone, learns_alone, twin_folder
 
 
 @pytest.mark.parametrize("name", sorted(spaces.recipes()))
@@ -32,6 +32,7 @@ def test_every_twin_is_a_point_of_the_space_that_no_teacher_reaches(name: str) -
         assert replayed.data_mix == candidate.data_mix
         # It has none itself.
         assert labels_alone(name, twin) is None
+        assert learns_alone(name, twin) and not learns_alone(name, trial.params)
 
 
 def test_candidates_that_differ_in_the_teaching_alone_share_a_twin() -> None:
@@ -45,4 +46,6 @@ def test_candidates_that_differ_in_the_teaching_alone_share_a_twin() -> None:
 
 def test_a_space_without_such_a_point_has_no_twins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spaces.recipe_space("wakeword"), "LABELS_ALONE", {})
-    assert labels_alone("wakeword", spaces.recipe_space("wakeword").START_POINTS[0]) is None
+    point = spaces.recipe_space("wakeword").START_POINTS[0]
+    assert labels_alone("wakeword", point) is None
+    assert not learns_alone("wakeword", point)

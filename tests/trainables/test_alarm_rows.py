@@ -57,7 +57,7 @@ def test_rates_recalls_and_bounds_are_those_of_both_streams() -> None:
     assert found.test["stream_minutes"] == 30.0
     # At most one per hour allows none in half an hour: over 3.5, where one clip in four is left.
     assert found.validation["recall_at_ceiling"] == found.test["recall_at_ceiling"] == 0.25
-    (table,) = found.rows
+    table, curve = found.rows
     rows = {row[0]: dict(zip(table["columns"], row, strict=True)) for row in table["rows"]}
     assert list(rows) == ["in student.json", "recall 0.9", "recall 0.95", "at most 1/h"]
     assert rows["recall 0.9"]["threshold"] == 1.0
@@ -66,6 +66,9 @@ def test_rates_recalls_and_bounds_are_those_of_both_streams() -> None:
     assert rows["at most 1/h"]["95 % high"] == pytest.approx(6.0, abs=0.01)
     assert "30.0 distinct minutes of test" in table["title"]
     assert "under 6/h" in table["title"]
+    # Thresholds 4, 3, 2, 1 bring none, which is drawn as half a one in half an hour, one, one, and three alarms.
+    assert (curve["x"], curve["y"]) == ([1.0, 2.0, 2.0, 6.0], [0.25, 0.5, 0.75, 1.0])
+    assert curve["x_scale"] == "log"
 
 
 def test_a_ceiling_moves_the_threshold_of_the_device() -> None:

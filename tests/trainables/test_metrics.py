@@ -7,19 +7,25 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 from scipy.stats import norm
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import det_curve
 from torchmetrics.functional import classification as reference
 from torchmetrics.functional import concordance_corrcoef
 
 from trainables.metrics import (
+    DET_POINTS,
     agreement,
     best_f1_threshold,
     choice_counts,
     classification,
     concordance,
     confusion,
+    det,
     detection,
     equal_error_rate,
+    reliability,
     roc,
 )
 
@@ -184,3 +190,69 @@ def test_agreement_of_each_value() -> None:
         "mae_valence": 0.0,
         "mae_arousal": pytest.approx(4 / 3),
     }
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_det_holds_the_corners_of_the_whole_curve(seed: int) -> None:
+    target, score = drawn(seed)
+    alarms, misses = det(target, score)
+    whole = {(round(x, 4), round(y, 4)) for x, y, _ in zip(*det_curve(target, score), strict=True)}
+    corners = set(zip(alarms, misses, strict=True))
+    assert corners <= whole
+    # What was left out lies on the lines between the corners.
+    order = np.lexsort((-np.array(misses), np.array(alarms)))
+    for x, y in whole:
+        at = np.array(alarms)[order] == x
+        low, high = (np.array(misses)[order][at].min(), np.array(misses)[order][at].max()) if at.any() else (0.0, 1.0)
+        assert not at.any() or low - 1e-9 <= y <= high + 1e-9
+
+
+def test_det_of_many_clips_keeps_its_ends() -> None:
+    dice = np.random.default_rng(0)
+    target = dice.random(20_000) < 0.5
+    score = dice.normal(target * 1.0, 1.0)
+    alarms, misses = det(target, score)
+    whole = det_curve(target, score)
+    assert len(alarms) == len(misses) == DET_POINTS
+    assert (alarms[0], misses[-1]) == (round(whole[0][0], 4), round(whole[1][-1], 4))
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_reliability_of_a_probability_agrees_with_torchmetrics_and_sklearn(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    said = rng.random(150).astype(np.float32)
+    target = rng.random(150) < said**2
+    found = reliability(said, target)
+    assert found.error == pytest.approx(
+        reference.binary_calibration_error(torch.from_numpy(said), torch.from_numpy(target).long(), n_bins=10).item(),
+        abs=1e-5,
+    )
+    shares, means = calibration_curve(target, said, n_bins=10)
+    assert found.said == pytest.approx(means.tolist())
+    assert found.found == pytest.approx(shares.tolist())
+    assert sum(found.clips) == 150
+
+
+def test_reliability_of_a_choice_agrees_with_torchmetrics() -> None:
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 2, (300, 4)).astype(np.float32)
+    target = np.where(rng.random(300) < 0.5, logits.argmax(axis=1), rng.integers(0, 4, 300))
+    sure = softmax(logits, axis=1)
+    wanted = reference.multiclass_calibration_error(
+        torch.from_numpy(sure), torch.from_numpy(target), num_classes=4, n_bins=10
+    )
+    found = reliability(sure.max(axis=1), sure.argmax(axis=1) == target)
+    assert found.error == pytest.approx(wanted.item(), abs=1e-5)
+
+
+def test_reliability_of_values_by_hand() -> None:
+    said = np.array([-1.0, -0.9, 0.1, 0.15, 1.0])
+    rated = np.array([-0.5, -0.7, 0.3, 0.0, 0.6])
+    found = reliability(said, rated, -1.0, 1.0)
+    # Bins of 0.2: two in the first, two in the sixth, one in the last.
+    assert found.clips == (2, 2, 1)
+    assert found.said == pytest.approx((-0.95, 0.125, 1.0))
+    assert found.found == pytest.approx((-0.6, 0.15, 0.6))
+    assert found.error == pytest.approx((2 * 0.35 + 2 * 0.025 + 1 * 0.4) / 5)

@@ -13,6 +13,8 @@ import pytest
 import torch
 
 import spaces
+from export.evaluation_rows import drawn
+from export.markup import html
 from export.operators import read_model
 from export.streaming import int8_outputs, states_of
 from spaces.candidate import Scalar
@@ -34,6 +36,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:The given buffer is not writable
 ROUNDING_STEPS = {"resnet18": 4, "lstm": 4, "gru": 4, "mixednet": 2, "mobile_vit": 4, "cruse": 8}
 # A transformer takes longer until its outputs vary from clip to clip.
 EPOCHS = {"mobile_vit": 40, "cruse": 4}
+# What a recipe's evaluation.json holds besides tables.
+PICTURES = {
+    "wakeword": {"confusion", "curve", "det", "calibration"},
+    "baby_cry": {"confusion", "curve", "det", "calibration"},
+    "speech_emotion": {"confusion", "calibration"},
+    "valence_arousal": {"calibration"},
+    "speech_enhancement": {"audio"},
+}
 
 
 def test_every_space_has_its_recipe() -> None:
@@ -61,6 +71,7 @@ def test_a_trial_from_parameters_to_files(name: str, student: str, speech_folder
     assert all(np.isfinite(metrics["objectives"][objective]) for objective in objectives)
     assert not (folder / "checkpoint.pt").exists()
     check_beside_teacher(assignment, metrics, folder)
+    check_report_draws(name, folder)
     check_runs_in_tflm(assignment, params, folder)
     check_exported_program(assignment, params, folder)
 
@@ -72,6 +83,14 @@ def check_beside_teacher(assignment: Assignment, metrics: Mapping[str, Any], fol
     figures = [line[0] for row in rows if row.get("title") == "Beside the teacher" for line in row["rows"]]
     assert ("parameters" in figures) == bool(size)
     assert ("score retained on test" in figures) == ("retention" in metrics["test"])
+
+
+def check_report_draws(name: str, folder: Path) -> None:
+    rows = json.loads((folder / "evaluation.json").read_text())
+    assert {row["type"] for row in rows} == {"table"} | PICTURES[name]
+    said = [html(drawn(row)[1]) for row in rows]
+    assert not [text for text in said if "malformed" in text or "draws no rows" in text or "nan" in text]
+    assert (folder / "evaluation.json").stat().st_size < 100_000
 
 
 def check_runs_in_tflm(assignment: Assignment, params: Mapping[str, Scalar], folder: Path) -> None:

@@ -304,6 +304,6 @@ def _evaluation(
     names = ("auc", "f1", "precision", "recall", "false_positive_rate")
     windows = [[name, round(test_figures[name], 4)] for name in WINDOW_FIGURES if name in test_figures]
     return [
-        *detection_rows(figures, names, corpus.labels, target, score),
+        *detection_rows(figures, names, corpus.labels, target, score, score),
         {"type": "table", "title": "Test windows, INT8", "columns": ["figure", "value"], "rows": windows},
     ]

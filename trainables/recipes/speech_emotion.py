@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from optuna.trial import FixedTrial
+from scipy.special import softmax
 
 from spaces import speech_emotion
 from spaces.front_end import FrontEnd
@@ -15,8 +16,9 @@ from trainables.corpora.audio import audio_key, load_audio
 from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.corpora.emotion_task import open_emotions
 from trainables.corpora.facts import data_facts
+from trainables.detection_rows import calibration_row
 from trainables.features import corpus_features
-from trainables.metrics import Classification, choice_counts, classification
+from trainables.metrics import Classification, choice_counts, classification, reliability
 from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.teachers.assistant import assistant_logits
 from trainables.teachers.cross_fitted import fold_warnings, taught_by
@@ -168,7 +170,8 @@ def _evaluation(
     corpus: Corpus, rows: NDArray[np.int64], int8: NDArray[np.float32], figures: Mapping[str, Figures]
 ) -> list[Mapping[str, Any]]:
     test = corpus.indices("test")
-    decided = int8[np.isin(rows, test)].argmax(axis=1)
+    probabilities = softmax(int8[np.isin(rows, test)], axis=1)
+    decided = probabilities.argmax(axis=1)
     names = ("accuracy", "uar", "macro_f1")
     return [
         {
@@ -188,6 +191,11 @@ def _evaluation(
             "labels": list(corpus.labels),
             "counts": choice_counts(corpus.targets()[test], decided, len(corpus.labels)),
         },
+        calibration_row(
+            "Calibration on test, INT8",
+            ("probability of the emotion decided for", "share decided rightly"),
+            reliability(probabilities.max(axis=1), decided == corpus.targets()[test]),
+        ),
     ]
 
 

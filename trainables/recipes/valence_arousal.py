@@ -15,8 +15,9 @@ from trainables.corpora.arousal_task import open_music
 from trainables.corpora.audio import audio_key, load_audio
 from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.corpora.facts import data_facts
+from trainables.detection_rows import calibration_row
 from trainables.features import corpus_features
-from trainables.metrics import Agreement, agreement
+from trainables.metrics import Agreement, agreement, reliability
 from trainables.recipe import Judgement, Material, Recipe, Request
 from trainables.regression import ValueDistillation
 from trainables.synthetic_clips import SyntheticClips, synthetic_clips
@@ -124,7 +125,7 @@ class ValenceArousal(Recipe):
             validation=validation,
             test=test,
             decision={},
-            rows=[_table(corpus, figures)],
+            rows=[_table(corpus, figures), *_calibration(corpus, rows, int8)],
         )
 
 
@@ -192,3 +193,17 @@ def _table(corpus: Corpus, figures: Mapping[str, Figures]) -> Mapping[str, Any]:
             for split, values in splits.items()
         ],
     }
+
+
+def _calibration(corpus: Corpus, rows: NDArray[np.int64], int8: NDArray[np.float32]) -> list[Mapping[str, Any]]:
+    test = np.isin(rows, corpus.indices("test"))
+    said, rated = np.clip(int8[test], -1, 1), corpus.values()[rows[test]]
+    return [
+        calibration_row(
+            f"{name.capitalize()} on test, INT8",
+            (f"{name} said", f"{name} rated"),
+            reliability(said[:, at], rated[:, at], -1.0, 1.0),
+            ends=(-1.0, 1.0),
+        )
+        for at, name in enumerate(corpus.labels)
+    ]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from scipy.special import expit
 
 from spaces.wakeword import CLIP_SECONDS
 from trainables.alarm_rows import (
@@ -225,7 +226,7 @@ def _evaluation(
     threshold = figures["INT8"]["validation"].threshold
     names = ("f1", "precision", "recall", "miss_rate", "false_positive_rate", "auc", "pauc", "eer")
     return [
-        *detection_rows(figures, names, corpus.labels, target, score),
+        *detection_rows(figures, names, corpus.labels, target, score, expit(score)),
         _fired_by_source(corpus, test, score >= threshold),
     ]
 
