@@ -151,6 +151,15 @@ def test_bad_input_exits_2(
     assert not (made.folder / "export").exists()
 
 
+def test_a_figure_that_no_trial_has_is_not_among_those_there_are(
+    made: ResultsFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(made.folder, "--objectives", "score,beauty") == 2
+    _, there = capsys.readouterr().err.split("; there are ")
+    assert "score_int8" in there
+    assert "beauty" not in there
+
+
 @pytest.mark.parametrize(
     ("details", "message"),
     [
