@@ -14,7 +14,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ STUDENTS: Mapping[str, Mapping[str, Scalar]] = {
     "MixedNet 32 x 4": {"student": "mixednet", "mixednet_width": 32, "mixednet_depth": 4, "mixednet_stride": 3},
 }
 FRONT_ENDS = ("log_mel", "micro")
-FIGURES = {
+FIGURES: Mapping[str, Callable[[Mapping[str, Any]], float]] = {
     "validation F1": lambda metrics: metrics["score_int8"],
     "test F1": lambda metrics: metrics["test"]["f1"],
     "decision ms": lambda metrics: metrics["footprint"]["decision_ms"],

@@ -174,7 +174,8 @@ def test_yamnets_patches_cost_their_new_frames() -> None:
 
 def test_tflms_front_end_is_all_counted() -> None:
     cost = feature_cost(micro_front_end())
-    assert (cost.fft_cycles, cost.cycles) == (0.0, pytest.approx(sum(MICRO_CYCLES.values())))
+    assert cost.fft_cycles == 0
+    assert cost.cycles == pytest.approx(sum(MICRO_CYCLES.values()))
     # Its int16 FFT of half the points is no quicker than ESP-DSP's in float32: there is no unit for it.
     assert 1 < MICRO_CYCLES["fft"] / 44_594 < 2.5
     invoke = interval(2_400_000, 0.1, 240)
