@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-learning test-others test-fast check dashboard bench-search bench-stopping bench-speed bench-clip-views bench-cry bench-decision bench-enhancement bench-gram bench-latency fit-latency clean
+.PHONY: setup demo test test-learning test-others test-fast check dashboard bench-search bench-stopping bench-speed bench-clip-views bench-front-ends bench-cry bench-decision bench-enhancement bench-gram bench-latency fit-latency clean
 
 setup: $(READY)
 
@@ -56,6 +56,10 @@ bench-speed: $(READY)
 WORD ?= jarvis
 bench-clip-views: $(READY)
 	$(RUN) -m tests.benchmarks.bench_clip_views --word $(WORD) $(ARGS)
+
+# Needs POTSTILL_WORDS, as above.
+bench-front-ends: $(READY)
+	$(RUN) -m tests.benchmarks.bench_front_ends --word $(WORD) $(ARGS)
 
 # Needs POTSTILL_SOUNDS, a folder of ESC-10 or ESC-50, and POTSTILL_YAMNET.
 bench-cry: $(READY)

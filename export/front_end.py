@@ -1,10 +1,10 @@
-"""The device's features in NumPy: log-mels and compressed waveforms, from recordings of any length."""
+"""The device's features without torch, from recordings of any length or from sound that comes in pieces."""
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, final
 
 import numpy as np
 
@@ -20,15 +20,52 @@ CHUNK_FRAMES = 4096
 def features_of(samples: NDArray[np.int16], front_end: FrontEnd) -> NDArray[np.float32]:
     """Features [frames, values per frame] of every frame that lies wholly inside int16 samples [n], from the first on.
 
-    Those that a student is trained on are the same up to 1e-3, a small part of an INT8 step: the transforms round in
-    another order, which counts most just above the floor (6e-4 at most, 5e-7 in the mean of ten minutes of sound).
+    The kind micro begins from silence; of the others nothing before a frame matters. Those that a student is trained on
+    are the same up to 1e-3, a small part of an INT8 step: the transforms round in another order, which counts most just
+    above the floor (6e-4 at most, 5e-7 in the mean of ten minutes of sound).
     """
+    if front_end.kind == "micro":
+        return features_in_pieces(front_end).hear(samples)
     if front_end.kind == "waveform":
         whole = len(samples) // front_end.hop_samples * front_end.hop_samples
         return compressed(samples[:whole]).reshape(-1, front_end.hop_samples)
     count = max(0, 1 + (len(samples) - front_end.window_samples) // front_end.hop_samples)
     parts = [_log_mel(samples, at, min(count, at + CHUNK_FRAMES), front_end) for at in range(0, count, CHUNK_FRAMES)]
     return np.concatenate([np.empty((0, front_end.mels), np.float32), *parts])
+
+
+class RunningFeatures(Protocol):
+    """Features of sound that comes in pieces of any length; how it is cut changes nothing."""
+
+    def hear(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
+        """The frames [n, values per frame] that int16 samples [m] complete."""
+
+
+def features_in_pieces(front_end: FrontEnd) -> RunningFeatures:
+    """Features of a sound from its beginning on."""
+    if front_end.kind == "micro":
+        from export.micro_front_end import MicroFrames
+
+        return MicroFrames(front_end)
+    return _Windows(front_end)
+
+
+@final
+class _Windows:
+    """Frames that depend on their own window alone: the samples that later windows need are kept."""
+
+    def __init__(self, front_end: FrontEnd) -> None:
+        self._front_end = front_end
+        self._rest, self._skipped = np.empty(0, np.int16), 0
+
+    def hear(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
+        joined = np.concatenate([self._rest, samples])
+        audio, hop = joined[self._skipped :], self._front_end.hop_samples
+        features = features_of(audio, self._front_end)
+        self._rest = audio[len(features) * hop :]
+        # Where windows lie apart, the next one may begin beyond what has been heard.
+        self._skipped = max(0, self._skipped + len(features) * hop - len(joined))
+        return features
 
 
 def _log_mel(samples: NDArray[np.int16], first: int, end: int, front_end: FrontEnd) -> NDArray[np.float32]:

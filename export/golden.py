@@ -122,17 +122,38 @@ def _clip(front_end: FrontEnd, rng: np.random.Generator) -> NDArray[np.float64]:
     loudness = _QUIETEST * (_LOUDEST / _QUIETEST) ** rng.random()
     if front_end.kind == "waveform":
         return _waveform(front_end, rng, loudness)
-    over = (np.linspace(0, 1, count) for count in (front_end.frames, front_end.values_per_frame))
-    frames, bands = np.meshgrid(*over, indexing="ij")
-    energy = 10 ** rng.uniform(-6, -2) * np.exp(-rng.uniform(0, 4) * bands)
-    for _ in range(rng.integers(0, 5)):
-        burst = np.exp(-(((frames - rng.random()) / rng.uniform(0.03, 0.2)) ** 2))
-        formants = sum(np.exp(-(((bands - rng.random()) / rng.uniform(0.05, 0.2)) ** 2)) for _ in range(2))
-        energy = energy + burst * (formants + 0.02)
+    if front_end.kind == "micro":
+        return _micro(front_end, rng)
+    _, mels = _places(front_end)
+    energy = _with_bursts(10 ** rng.uniform(-6, -2) * np.exp(-rng.uniform(0, 4) * mels), front_end, rng)
     # Energy of noise in one window is about exponential.
     speckle = rng.exponential(size=energy.shape)
     power = (loudness * front_end.window_samples / 4) ** front_end.spectrum_power * energy * speckle
     return np.asarray((np.log(power + front_end.log_floor) - front_end.log_mean) / front_end.log_std)
+
+
+def _places(front_end: FrontEnd) -> list[NDArray[np.float64]]:
+    """Where 0-1 in its clip and in its frame each value [frames, values per frame] lies."""
+    axes = np.linspace(0, 1, front_end.frames), np.linspace(0, 1, front_end.values_per_frame)
+    return list(np.meshgrid(*axes, indexing="ij"))
+
+
+def _with_bursts(energy: NDArray[np.float64], front_end: FrontEnd, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Energies [frames, mels] and up to four bursts with two formants each."""
+    frames, mels = _places(front_end)
+    for _ in range(rng.integers(0, 5)):
+        burst = np.exp(-(((frames - rng.random()) / rng.uniform(0.03, 0.2)) ** 2))
+        formants = sum(np.exp(-(((mels - rng.random()) / rng.uniform(0.05, 0.2)) ** 2)) for _ in range(2))
+        energy = energy + burst * (formants + 0.02)
+    return energy
+
+
+def _micro(front_end: FrontEnd, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Noise is suppressed: bursts above it, on the logarithm's scale of 64, and silence between them."""
+    energy = _with_bursts(np.zeros((front_end.frames, front_end.mels)), front_end, rng)
+    above = np.exp(rng.uniform(4, 10)) * energy * rng.exponential(size=energy.shape)
+    scaled = np.floor(64 * np.log(np.maximum(1.0, above))) / 25.6
+    return np.asarray((scaled - front_end.log_mean) / front_end.log_std)
 
 
 def _waveform(front_end: FrontEnd, rng: np.random.Generator, loudness: float) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, final
 
 import numpy as np
 
-from export.front_end import features_of
+from export.front_end import features_in_pieces
 from export.operators import read_model
 from export.streaming import Int8Stream
 from export.tflite import Int8Model
@@ -34,20 +34,14 @@ class Listener:
         self._front_end, self._rule = student.front_end, student.rule
         kind = _Steps if read_model(student.model).is_step else _Clips
         self._network: _Network = kind(student.model, student.front_end)
-        self._rest, self._skipped = np.empty(0, np.int16), 0
+        self._features = features_in_pieces(student.front_end)
 
     def hear(self, samples: NDArray[np.int16]) -> tuple[NDArray[np.float64], NDArray[np.int16]]:
         """Seconds since the first sample [n], and scores in steps [n], of the decisions that these samples bring."""
-        joined = np.concatenate([self._rest, samples])
-        audio = joined[self._skipped :]
-        features = features_of(audio, self._front_end)
-        hop, window, rate = self._front_end.hop_samples, self._front_end.window_samples, self._front_end.sample_rate_hz
-        self._rest = audio[len(features) * hop :]
-        # Where windows lie apart, the next one may begin beyond what has been heard.
-        self._skipped = max(0, self._skipped + len(features) * hop - len(joined))
-        found = self._network.decided(features)
+        found = self._network.decided(self._features.hear(samples))
         if not found:
             return np.empty(0), np.empty(0, np.int16)
+        hop, window, rate = self._front_end.hop_samples, self._front_end.window_samples, self._front_end.sample_rate_hz
         ends = np.array([(frames - 1) * hop + window for frames, _ in found]) / rate
         return ends, self._rule.steps(np.concatenate([codes for _, codes in found]))
 

@@ -367,6 +367,7 @@ def _contradiction(folder: Path, number: int) -> str:
     with (folder / TFLITE).open("rb") as file:
         if file.read(8)[4:] != _TFLITE_IDENTIFIER:
             return f"{TFLITE} is not a .tflite"
+    read_object(folder / "student.json")
     metrics = read_object(folder / "metrics.json")
     if metrics.get("number") != number:
         return f"metrics.json is of trial {metrics.get('number')}"

@@ -104,7 +104,8 @@ def _require_figures(studies: Sequence[Study], objectives: Sequence[Objective]) 
     for place, objective in enumerate(objectives):
         if all(math.isnan(row.values[place]) for study in studies for row in study.trained):
             study = studies[0]
-            known = ", ".join(sorted(_figures(study, study.trained[0], {""}) if study.trained else ()))
+            found = _figures(study, study.trained[0], {""}) if study.trained else {}
+            known = ", ".join(sorted(name for name, value in found.items() if not math.isnan(value)))
             raise ValueError(f"--objectives: no trial has a figure {objective.name!r}; there are {known}")
 
 

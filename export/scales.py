@@ -43,6 +43,31 @@ class TrainedRanges:
         return _replaced(calibrated_ranges, {tensors[number].name: own for number, own in self.bounds.items()})
 
 
+@final
+@dataclass(frozen=True)
+class HeardRange:
+    """(low, high) of what a model hears, whatever was calibrated; over `others`, if there are trained ranges."""
+
+    bounds: Bounds
+    others: TrainedRanges | None = None
+
+    def put_into(self, calibrated_ranges: Mapping[str, Mapping[str, Any]], float_model: bytes) -> dict[str, Any]:
+        """The ranges by tensor name, with this one where the scale of the model's first input is decided."""
+        ranges = dict(calibrated_ranges)
+        if self.others is not None:
+            ranges = self.others.put_into(ranges, float_model)
+        tensors = activation_tensors(float_model)
+        heard = [tensor.name for tensor in tensors].index(f"serving_default_{signature(float_model)[1][0]}")
+        decider = deciders(float_model, _silence(float_model))[heard]
+        assert isinstance(decider, int)
+        return _replaced(ranges, {tensors[decider].name: self.bounds})
+
+
+def _silence(float_model: bytes) -> tuple[NDArray[np.float32], ...]:
+    inputs = {tensor["name"]: tensor["shape"] for tensor in host_interpreter(float_model).get_input_details()}
+    return tuple(np.zeros(inputs[f"serving_default_{argument}"], np.float32) for argument in signature(float_model)[1])
+
+
 def deciders(float_model: bytes, sample: tuple[NDArray[np.float32], ...]) -> list[int | Quantization | None]:
     """For each activation tensor the number of the one whose range gives it its scale; its scale where that is fixed.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from export.scales import TrainedRanges
+    from export.scales import HeardRange, TrainedRanges
 
 
 @final
@@ -36,7 +36,9 @@ class State:
     zero_point: int
 
 
-def int8_step(step: nn.Module, inputs: Sequence[tuple[Tensor, ...]], trained: TrainedRanges | None = None) -> bytes:
+def int8_step(
+    step: nn.Module, inputs: Sequence[tuple[Tensor, ...]], trained: TrainedRanges | HeardRange | None = None
+) -> bytes:
     """Full INT8 of a module from (frame, *states) to (logits, *states), calibrated on `inputs`, batches of steps.
 
     A state's input and output get one range, which holds the extremes of both: so it is fed back as it is. `trained`

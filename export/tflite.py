@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from export.scales import TrainedRanges
+    from export.scales import HeardRange, TrainedRanges
 
 CALIBRATION_CLIPS = 128
 
@@ -51,7 +51,9 @@ def _frozen(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload, no-any-return]
 
 
-def int8_tflite(float_model: bytes, calibration: NDArray[np.float32], trained: TrainedRanges | None = None) -> bytes:
+def int8_tflite(
+    float_model: bytes, calibration: NDArray[np.float32], trained: TrainedRanges | HeardRange | None = None
+) -> bytes:
     """Full INT8 (weights per channel, activations, input and output) from calibration clips [n, frames, mels, 1].
 
     By ai-edge-quantizer: ranges are the extremes that the clips produce, but for tensors with a `trained` one.

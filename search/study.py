@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from export.results import Results, read_object
 from search.journal import Journal, mend_journal
 from search.known_costs import SCORE_WHEN_STOPPED, KnownCostSampler
+from spaces.knobs import BEFORE
 from spaces.narrowed import NarrowedSpace
 
 if TYPE_CHECKING:
@@ -74,12 +75,12 @@ def open_study(
 
 def _enqueue(study: optuna.Study, points: Sequence[Mapping[str, Scalar]]) -> None:
     # By an attribute of their own rather than by their parameters, which the space completes.
-    known = {trial.user_attrs.get("start_point") for trial in study.get_trials(deepcopy=False)}
+    names = [trial.user_attrs.get("start_point") for trial in study.get_trials(deepcopy=False)]
+    known = [{**BEFORE, **json.loads(name)} for name in names if name]
     for point in points:
-        name = json.dumps(dict(point), sort_keys=True)
-        if name not in known:
-            known.add(name)
-            study.enqueue_trial(dict(point), user_attrs={"start_point": name})
+        if {**BEFORE, **point} not in known:
+            known.append({**BEFORE, **point})
+            study.enqueue_trial(dict(point), user_attrs={"start_point": json.dumps(dict(point), sort_keys=True)})
 
 
 def record_footprint(trial: optuna.Trial, footprint: Footprint, budget: Budget) -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from export.front import find_front
 from export.results import read_study, require_trained
+from spaces.knobs import BEFORE
 from spaces.narrowed import parameters
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def front_points(folders: Sequence[Path], recipe: str, recipe_space: RecipeSpace
     trial, is a `ValueError`.
     """
     known = parameters(recipe_space) if folders else {}
-    return [point for folder in folders for point in _points(folder, recipe) if _within(point, known)]
+    before = {name: value for name, value in BEFORE.items() if name in known}
+    return [{**before, **point} for folder in folders for point in _points(folder, recipe) if _within(point, known)]
 
 
 def _points(folder: Path, recipe: str) -> list[dict[str, Scalar]]:

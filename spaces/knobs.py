@@ -11,10 +11,25 @@ if TYPE_CHECKING:
 
     from optuna.trial import BaseTrial
 
+    from spaces.candidate import Scalar
+
 # The focal loss of sarpel/wakeword-training-platform.
 FOCAL_GAMMA, FOCAL_ALPHA = 2.5, 0.85
 
 SCHEDULES = ("step", "cosine", "one_cycle", "flat_then_linear")
+# What points stand for that are older than the choice.
+BEFORE: dict[str, Scalar] = {"front_end": "log_mel"}
+
+
+def later_choice(trial: BaseTrial, name: str, choices: Sequence[str]) -> str:
+    """A choice that older points do not hold: replayed, they get what there was before it."""
+    try:
+        return str(trial.suggest_categorical(name, choices))
+    except ValueError as error:
+        # Optuna's fixed and frozen trials raise no other kind of error for want of a parameter.
+        if f"'{name}' is not found" not in str(error):
+            raise
+        return str(BEFORE[name])
 
 
 def distillation(trial: BaseTrial) -> Distillation:

@@ -9,7 +9,7 @@ from spaces import knobs
 from spaces.ablation import Setting
 from spaces.budget import Budget
 from spaces.candidate import Augmentation, Candidate, Objective, Pruning, Scalar, Schedule, Student
-from spaces.front_end import FrontEnd
+from spaces.front_end import FrontEnd, micro_front_end
 from spaces.wakeword_students import PRUNABLE, student
 
 if TYPE_CHECKING:
@@ -34,11 +34,14 @@ PATIENCE = 15
 LABELS_ALONE: dict[str, Scalar] = {"alpha": 1.0, "temperature": 1.0, "alignment_weight": 0.0}
 # The source's lengths of a clip: without PSRAM, and otherwise.
 CLIP_SECONDS = (1.0, 1.5)
+# Log-mels, or what micro-wake-word's models hear under ESPHome.
+FRONT_ENDS = ("log_mel", "micro")
 
 # The no-PSRAM preset of sarpel/wakeword-training-platform: TinyConv [16, 32, 64, 64], 40 mels, 1 s, T 4, teacher's
 # weight 0.7, label smoothing, averaged weights, SpecAugment, half of the clips in noise and a quarter in a room. It
 # names neither ratio nor schedule: three negatives to a positive and a cosine are ours.
 _NO_PSRAM: dict[str, Scalar] = {
+    "front_end": "log_mel",
     "clip_ms": 1000,
     "mels": 40,
     "hop_ms": 10,
@@ -139,7 +142,12 @@ def _schedule(trial: BaseTrial) -> Schedule:
 
 
 def _front_end(trial: BaseTrial) -> FrontEnd:
+    if knobs.later_choice(trial, "front_end", FRONT_ENDS) == "micro":
+        return micro_front_end(_clip_seconds(trial))
     mels = trial.suggest_categorical("mels", (20, 32, 40, 64))
     hop_ms = trial.suggest_categorical("hop_ms", (10, 16, 20))
-    clip_ms = trial.suggest_categorical("clip_ms", tuple(round(1000 * seconds) for seconds in CLIP_SECONDS))
-    return FrontEnd(mels=mels, hop_samples=16 * hop_ms, clip_seconds=clip_ms / 1000)
+    return FrontEnd(mels=mels, hop_samples=16 * hop_ms, clip_seconds=_clip_seconds(trial))
+
+
+def _clip_seconds(trial: BaseTrial) -> float:
+    return trial.suggest_categorical("clip_ms", tuple(round(1000 * seconds) for seconds in CLIP_SECONDS)) / 1000

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from export.scales import HeardRange
 from export.streaming import int8_step
 from export.tflite import converted, float_tflite, int8_tflite
 from trainables.students.streaming import Step, StreamingStudent, stepped
@@ -22,15 +23,22 @@ if TYPE_CHECKING:
 LONG_CLIPS = 16
 
 
-def int8_student(student: nn.Module, clips: NDArray[np.float32], trained: TrainedRanges | None = None) -> bytes:
+def int8_student(
+    student: nn.Module,
+    clips: NDArray[np.float32],
+    trained: TrainedRanges | None = None,
+    heard: tuple[float, float] | None = None,
+) -> bytes:
     """Full INT8, calibrated on clips [n, frames, mels]; a streaming student becomes one step, calibrated on all.
 
-    `trained` ranges of the tensors of `float_student` take the place of the calibrated ones.
+    `trained` ranges of the tensors of `float_student` take the place of the calibrated ones, and `heard` that of what
+    the clips' features would give the input.
     """
+    ranges = trained if heard is None else HeardRange(heard, trained)
     if not isinstance(student, StreamingStudent):
-        return int8_tflite(float_tflite(student, (1, *clips.shape[1:])), clips[..., None], trained)
+        return int8_tflite(float_tflite(student, (1, *clips.shape[1:])), clips[..., None], ranges)
     _, inputs = stepped(copy.deepcopy(student).cpu().eval(), torch.from_numpy(np.array(clips[: _clips(student)])))
-    return int8_step(Step(student), inputs, trained)
+    return int8_step(Step(student), inputs, ranges)
 
 
 def says_every_frame(student: nn.Module) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 import torchaudio
 
 from export.front_end import compressed
+from export.micro_front_end import clip_frames
 from trainables.cache import content_key, filled_array
 from trainables.corpora.audio import load_audio
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from trainables.corpora.views import ClipView
 
 FEATURES_VERSION = 1
+MICRO_VERSION = 1
 CHUNK_CLIPS = 256
 
 
@@ -31,13 +34,13 @@ def corpus_features(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32]:
     """Features [clips, frames, values per frame] of a whole corpus, memory-mapped; computed once for each front end."""
     if front_end.kind == "waveform":
         return _waveforms(corpus, front_end)
-    key = content_key("log-mel", FEATURES_VERSION, corpus.content_hash, front_end)
+    key = features_key(front_end, corpus.content_hash)
     return _features(key, lambda rows: load_audio(corpus, front_end.clip_samples)[rows], len(corpus.clips), front_end)
 
 
 def view_features(view: ClipView, front_end: FrontEnd) -> NDArray[np.float32]:
     """As `corpus_features`, of a view; see `ClipView.heard` for a front end with a shorter clip."""
-    key = content_key("log-mel", FEATURES_VERSION, view.key, front_end)
+    key = features_key(front_end, view.key)
     return _features(key, lambda rows: view.heard(rows, front_end.clip_samples), len(view.audio()), front_end)
 
 
@@ -47,9 +50,23 @@ def _features(
     def fill(features: NDArray[np.float32]) -> None:
         for at in range(0, clips, CHUNK_CLIPS):
             rows = slice(at, at + CHUNK_CLIPS)
-            features[rows] = log_mel(torch.from_numpy(audio(rows).astype(np.float32) / 32768), front_end).numpy()
+            features[rows] = clip_features(audio(rows), front_end)
 
     return filled_array(key, (clips, front_end.frames, front_end.mels), np.float32, fill)
+
+
+def features_key(front_end: FrontEnd, *heard: object) -> str:
+    """The cache's key of features of what is `heard`."""
+    if front_end.kind == "micro":
+        return content_key("micro", MICRO_VERSION, version("pymicro-features"), *heard, front_end)
+    return content_key("log-mel", FEATURES_VERSION, *heard, front_end)
+
+
+def clip_features(clips: NDArray[np.int16], front_end: FrontEnd) -> NDArray[np.float32]:
+    """Features [clips, frames, mels] of int16 clips [clips, samples], each by itself."""
+    if front_end.kind == "micro":
+        return clip_frames(clips, front_end)
+    return np.asarray(log_mel(torch.from_numpy(clips.astype(np.float32) / 32768), front_end).numpy())
 
 
 def _waveforms(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32]:

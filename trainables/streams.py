@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from export.front_end import features_in_pieces
 from export.operators import read_model
 from export.streaming import Int8Stream, int8_outputs
 from export.tflite import Int8Model
-from trainables.cache import content_key, filled_array
-from trainables.features import FEATURES_VERSION, log_mel
+from trainables.cache import filled_array
+from trainables.features import features_key, log_mel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,19 +33,30 @@ LEAD_SECONDS = 4.0
 
 
 def stream_features(stream: Running, front_end: FrontEnd) -> NDArray[np.float32]:
-    """Frames [frames, mels] of a whole stream, memory-mapped; computed once per stream and front end."""
-    key = content_key("stream-log-mel", FEATURES_VERSION, stream.content_hash, stream.sample_rate_hz, front_end)
-    hop, window = front_end.hop_samples, front_end.window_samples
-    count = 1 + (stream.samples - window) // hop
+    """Frames [frames, mels] of a whole stream, memory-mapped; computed once per stream and front end.
 
-    def fill(features: NDArray[np.float32]) -> None:
-        audio = stream.audio()
-        for at in range(0, count, CHUNK_FRAMES):
-            end = min(count, at + CHUNK_FRAMES)
-            piece = torch.from_numpy(audio[at * hop : (end - 1) * hop + window].astype(np.float32) / 32768)
-            features[at:end] = log_mel(piece[None], front_end)[0].numpy()
-
+    A front end that remembers runs on from the stream's first sample to its last, as on the device.
+    """
+    key = features_key(front_end, "stream", stream.content_hash, stream.sample_rate_hz)
+    count = 1 + (stream.samples - front_end.window_samples) // front_end.hop_samples
+    fill = partial(_run_on if front_end.kind == "micro" else _log_mels, stream, front_end)
     return filled_array(key, (count, front_end.mels), np.float32, fill)
+
+
+def _log_mels(stream: Running, front_end: FrontEnd, features: NDArray[np.float32]) -> None:
+    audio, hop, window = stream.audio(), front_end.hop_samples, front_end.window_samples
+    for at in range(0, len(features), CHUNK_FRAMES):
+        end = min(len(features), at + CHUNK_FRAMES)
+        piece = torch.from_numpy(audio[at * hop : (end - 1) * hop + window].astype(np.float32) / 32768)
+        features[at:end] = log_mel(piece[None], front_end)[0].numpy()
+
+
+def _run_on(stream: Running, front_end: FrontEnd, features: NDArray[np.float32]) -> None:
+    audio, hearing, at = stream.audio(), features_in_pieces(front_end), 0
+    for first in range(0, len(audio), CHUNK_FRAMES * front_end.hop_samples):
+        frames = hearing.hear(audio[first : first + CHUNK_FRAMES * front_end.hop_samples])
+        features[at : at + len(frames)] = frames
+        at += len(frames)
 
 
 def windows(features: NDArray[np.float32], front_end: FrontEnd, hop: int) -> NDArray[np.float32]:

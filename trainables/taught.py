@@ -80,7 +80,8 @@ def taught_student(
     )
     trained, progress = teach_in_phases(start, phases, run)
     network, ranges = plain(trained.cpu())
-    model = int8_student(network, calibration, ranges)
+    heard = candidate.front_end.int8_range
+    model = int8_student(network, calibration, ranges, heard)
     judged, every = judged_features(rules, material, data), says_every_frame(network)
     int8, float32 = int8_outputs(model, judged, every), logits_of(network, judged)
     streaming = streaming_difference(network, judged, float32, int8)
@@ -89,7 +90,7 @@ def taught_student(
     taught = Taught(network, progress, model, judgement, data, streaming)
     if ranges is None:
         return taught
-    calibrated = int8_outputs(int8_student(network, calibration), judged, every)
+    calibrated = int8_outputs(int8_student(network, calibration, None, heard), judged, every)
     by_calibration = rules.judge(material, calibrated, float32)
     return replace(taught, calibrated=Calibrated.of(by_calibration, int8, calibrated, float32))
 

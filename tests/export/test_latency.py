@@ -12,6 +12,7 @@ from export.energy import energy_of
 from export.footprint import overridden
 from export.kernels import _RULES, work_of
 from export.latency import (
+    MICRO_CYCLES,
     SQUARE_ROOT_CYCLES,
     constants,
     decision_interval,
@@ -25,8 +26,9 @@ from export.memory_traffic import Placement, miss_cycles, miss_rate
 from export.operators import read_model
 from export.releases import Epoch
 from export.work import Build
+from spaces.baby_cry import YAMNET_FRONT_END
 from spaces.board import load_board
-from spaces.front_end import FrontEnd
+from spaces.front_end import FrontEnd, micro_front_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,6 +162,28 @@ def test_a_waveform_costs_neither_fft_nor_mels() -> None:
     assert (cost.fft_cycles, cost.counted_cycles) == (0.0, 32 * 20)
     invoke = interval(2_400_000, 0.1, 240)
     assert decision_interval(invoke, front_end, BOARD).ms == pytest.approx(10 + 250 * 32 * 20 / 240_000)
+
+
+def test_yamnets_patches_cost_their_new_frames() -> None:
+    cost = feature_cost(YAMNET_FRONT_END)
+    assert cost.fft_cycles == pytest.approx(44_594)
+    assert cost.counted_cycles == pytest.approx(8 * 400 + (28 + SQUARE_ROOT_CYCLES) * 257 + 210 * 64)
+    decision = decision_interval(interval(2_400_000, 0.1, 240), YAMNET_FRONT_END, BOARD)
+    assert decision.ms == pytest.approx(10 + 48 * cost.cycles / 240_000)
+
+
+def test_tflms_front_end_is_all_counted() -> None:
+    cost = feature_cost(micro_front_end())
+    assert cost.fft_cycles == 0
+    assert cost.cycles == pytest.approx(sum(MICRO_CYCLES.values()))
+    # Its int16 FFT of half the points is no quicker than ESP-DSP's in float32: there is no unit for it.
+    assert 1 < MICRO_CYCLES["fft"] / 44_594 < 2.5
+    invoke = interval(2_400_000, 0.1, 240)
+    decision = decision_interval(invoke, micro_front_end(), BOARD)
+    features_ms = 10 * cost.cycles / 240_000
+    assert decision.ms == pytest.approx(10 + features_ms)
+    assert decision.low_ms == pytest.approx(invoke.low_ms + features_ms / 2)
+    assert decision.high_ms == pytest.approx(invoke.high_ms + features_ms * 2)
 
 
 def test_a_decision_is_its_new_frames_and_one_invoke() -> None:

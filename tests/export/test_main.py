@@ -153,6 +153,7 @@ def test_json_is_one_object(made: ResultsFolder, capsys: pytest.CaptureFixture[s
     content = json.loads(capsys.readouterr().out)
     front = json.loads((made.folder / "front.json").read_text())
     assert {key: content[key] for key in front} == front
+    assert content.keys() - front.keys() == {"counts", "damaged", "left_out", "export"}
     assert content["counts"]["refused"] == 1
     assert 0 < content["hypervolume"] < 1
     assert content["export"]["trial"] == 2

@@ -122,6 +122,8 @@ def test_study_whose_trained_trials_are_all_damaged_says_so(made: ResultsFolder)
         ("student.int8.tflite", b"", "student.int8.tflite is empty"),
         ("student.int8.tflite", b"not a flatbuffer", "student.int8.tflite is not a .tflite"),
         ("student.json", None, "student.json is missing"),
+        ("student.json", b'{"labels": ["ot', "student.json is not JSON"),
+        ("student.json", b"[]", "student.json must hold a JSON object"),
         ("evaluation.json", b"", "evaluation.json is empty"),
         ("history.csv", None, "history.csv is missing"),
         ("metrics.json", b'{"number": 0, "scor', "metrics.json is not JSON"),

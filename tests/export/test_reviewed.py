@@ -151,6 +151,15 @@ def test_bad_input_exits_2(
     assert not (made.folder / "export").exists()
 
 
+def test_a_figure_that_no_trial_has_is_not_among_those_there_are(
+    made: ResultsFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(made.folder, "--objectives", "score,beauty") == 2
+    _, there = capsys.readouterr().err.split("; there are ")
+    assert "score_int8" in there
+    assert "beauty" not in there
+
+
 @pytest.mark.parametrize(
     ("details", "message"),
     [
@@ -220,6 +229,10 @@ def test_table_holds_every_trial(made: ResultsFolder, other: ResultsFolder, tmp_
     table = parquet.read_table(tmp_path / "all.parquet")
     assert table.schema.metadata[b"potstill_schema"] == b"1"
     assert table.column_names == list(rows[0])
+    # What schema 1 promises.
+    assert table.column_names[:7] == ["schema", "results", "trial", "outcome", "reason", "on_front", "fits"]
+    kinds = {name.partition(".")[0] for name in table.column_names[7:]}
+    assert kinds == {"value", "score_int8", "score_float", "over", "footprint", "param"}
     assert table["value.score"].to_pylist() == [0.95, 0.9, 0.6, 0.85, None, 0.93, 0.5, None]
     assert table["footprint.arena_bytes"].to_pylist()[:2] == [60_000, 20_000]
     assert table["over.latency_ms"].to_pylist()[4] > 0

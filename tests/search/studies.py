@@ -14,7 +14,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 def command(data: Path, results: Path | str, trials: int, *more: str) -> list[str]:
     """A search over small students of the wake word `up`."""
-    small = ["--set", "student=ds_cnn", "--range", "ds_cnn_width=8:24", "--set", "hop_ms=20", "--epochs", "2"]
+    front_end = ["--set", "front_end=log_mel", "--set", "hop_ms=20"]
+    small = ["--set", "student=ds_cnn", "--range", "ds_cnn_width=8:24", *front_end, "--epochs", "2"]
     where = ["--data", str(data), "--word", "up", "--results", str(results), "--trials", str(trials), "--wandb", "off"]
     return [sys.executable, "-m", "search", "wakeword", *where, *small, *more]
 

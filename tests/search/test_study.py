@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import patch
 
 import optuna
 import pytest
@@ -12,6 +13,7 @@ import spaces
 from export.results import Results
 from search.command_line import SAMPLERS as OFFERED
 from search.study import SAMPLERS, counted, give_back_unfinished, open_study, outcome
+from search.warm_start import front_points
 from spaces.narrowed import Narrowing
 
 SPACE = spaces.recipe_space("wakeword")
@@ -55,6 +57,21 @@ def test_start_points_and_warm_starts_are_enqueued_once(tmp_path: Path) -> None:
         study = study_in(tmp_path, more_points=[other, SPACE.START_POINTS[0], other])
     trials = study.get_trials()
     assert [trial.system_attrs["fixed_params"] for trial in trials] == [*map(dict, SPACE.START_POINTS), other]
+
+
+def test_a_study_from_before_a_choice_does_not_begin_again(tmp_path: Path) -> None:
+    older = [{name: value for name, value in point.items() if name != "front_end"} for point in SPACE.START_POINTS]
+    with patch.object(SPACE, "START_POINTS", older):
+        study_in(tmp_path)
+    trials = study_in(tmp_path).get_trials()
+    assert [trial.system_attrs["fixed_params"] for trial in trials] == older
+
+
+def test_a_front_from_before_a_choice_is_tried_as_it_was(tmp_path: Path) -> None:
+    older = {name: value for name, value in SPACE.START_POINTS[0].items() if name != "front_end"}
+    newer = {**older, "front_end": "micro"}
+    with patch("search.warm_start._points", return_value=[older, newer]):
+        assert front_points([tmp_path], "wakeword", SPACE) == [dict(SPACE.START_POINTS[0]), newer]
 
 
 def test_a_trial_that_is_given_back_is_asked_for_next(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import optuna
@@ -13,7 +14,7 @@ from optuna.trial import FixedTrial
 
 import spaces
 from spaces.candidate import Candidate, DataMix, Scalar, TeacherFilter
-from spaces.front_end import FrontEnd
+from spaces.front_end import FrontEnd, micro_front_end
 from spaces.narrowed import Narrowing, parameters, parse_narrowing
 from spaces.wakeword_students import PRUNABLE
 
@@ -89,7 +90,10 @@ def test_compression_is_asked_where_it_applies(seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def narrowing() -> Narrowing:
-    sets, ranges = ["temperature=3", "student=ds_cnn", "mels=32"], ["peak_lr=1e-4:1e-3", "ds_cnn_width=16:32"]
+    sets, ranges = (
+        ["temperature=3", "student=ds_cnn", "front_end=log_mel", "mels=32"],
+        ["peak_lr=1e-4:1e-3", "ds_cnn_width=16:32"],
+    )
     return parse_narrowing(sets, ranges, parameters(spaces.recipe_space("wakeword")))
 
 
@@ -155,11 +159,47 @@ def test_a_frame_holds_mels_or_samples() -> None:
         ({"spectrum_power": 3}, "spectrum_power=3 must be 1"),
         ({"kind": "mfcc"}, "kind='mfcc' must be log_mel or waveform"),
         ({"kind": "waveform"}, "of a waveform, window_samples=400 must be hop_samples=160"),
+        ({"kind": "micro"}, "of the kind micro, window_samples=400 must be 480"),
+        ({**asdict(micro_front_end()), "hop_samples": 320}, "of the kind micro, hop_samples=320 must be 160"),
+        ({**asdict(micro_front_end()), "mels": 20}, "of the kind micro, mels=20 must be 40"),
+        ({**asdict(micro_front_end()), "sample_rate_hz": 8000}, "of the kind micro, sample_rate_hz=8000 must be 16000"),
     ],
 )
 def test_impossible_front_ends_are_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FrontEnd(**changes)
+
+
+def test_tflms_front_end_has_no_choice_but_the_clip() -> None:
+    front_end = micro_front_end(1.5, decision_seconds=0.2)
+    assert (front_end.frames, front_end.values_per_frame, front_end.hop_ms) == (148, 40, 10.0)
+    assert (micro_front_end().frames, front_end.new_frames_per_decision) == (98, 20)
+    assert FrontEnd(**asdict(front_end)) == front_end
+    assert FrontEnd().int8_range is None
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_a_wakeword_hears_log_mels_or_tflms_features(seed: int) -> None:
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)).ask()
+    front_end = spaces.recipe_space("wakeword").space(trial).front_end
+    assert front_end.kind == trial.params["front_end"]
+    if front_end.kind == "micro":
+        assert front_end == micro_front_end(trial.params["clip_ms"] / 1000)
+        assert not {"mels", "hop_ms"} & set(trial.params)
+    else:
+        assert front_end.mels == trial.params["mels"]
+
+
+def test_points_from_before_there_was_a_choice_have_log_mels() -> None:
+    space = spaces.recipe_space("wakeword")
+    for point in space.START_POINTS:
+        older = {name: value for name, value in point.items() if name != "front_end"}
+        assert space.space(FixedTrial(older)) == space.space(FixedTrial(dict(point)))
+    with pytest.raises(ValueError, match="'clip_ms' is not found"):
+        space.space(FixedTrial({"front_end": "micro"}))
+    with pytest.raises(ValueError, match="mfcc"):
+        space.space(FixedTrial({**space.START_POINTS[0], "front_end": "mfcc"}))
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -129,6 +129,7 @@ def point(name: str, student: str, seed: int = 0) -> dict[str, Scalar]:
         "qat": False,
     }
     small |= {name: value for name, value in learning.items() if name in known}
+    small |= {"front_end": "log_mel"} if name == "wakeword" else {}
     # A class token has to learn to look before it hears anything.
     small |= {"pool": "mean"} if student == "mobile_vit" else {}
     # The widest filter: a narrow one may leave nothing of the few clips here.

@@ -9,10 +9,12 @@ import torch
 import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pymicro_features import MicroFrontend
 
 from export.front_end import compressed
 from spaces.baby_cry import YAMNET_FRONT_END
-from spaces.front_end import FrontEnd
+from spaces.front_end import FrontEnd, micro_front_end
+from spaces.wakeword import CLIP_SECONDS
 from trainables.corpora.audio import load_audio
 from trainables.corpora.wakeword_task import open_corpus
 from trainables.features import corpus_features, log_mel
@@ -94,6 +96,21 @@ def test_corpus_features_are_those_of_its_audio_and_made_once(speech_folder: Pat
     assert np.array_equal(corpus_features(corpus, front_end), features)
     after = {path: path.stat().st_mtime_ns for path in own_cache.rglob("*") if path.is_file()}
     assert after == files
+
+
+def test_tflms_features_of_a_corpus_are_those_of_its_clips(speech_folder: Path) -> None:
+    corpus = open_corpus(speech_folder, "up")
+    for seconds in CLIP_SECONDS:
+        front_end = micro_front_end(seconds)
+        features = corpus_features(corpus, front_end)
+        assert features.shape == (len(corpus.clips), front_end.frames, 40)
+        for row in (0, 50, -1):
+            clip = load_audio(corpus, front_end.clip_samples)[row]
+            wrapper = MicroFrontend()
+            heard = np.concatenate([clip[::-1], clip]).reshape(-1, 160)
+            frames = [found for hop in heard if (found := wrapper.process_samples(hop.tobytes()).features)]
+            expected = np.array(frames)[-front_end.frames :]
+            np.testing.assert_allclose(features[row] * front_end.log_std + front_end.log_mean, expected, atol=1e-5)
 
 
 def test_magnitudes_are_the_roots_of_powers() -> None:

@@ -14,10 +14,13 @@ import torch
 
 import spaces
 from export.evaluation_rows import drawn
+from export.latency import feature_cost
 from export.markup import html
 from export.operators import read_model
 from export.streaming import int8_outputs, states_of
+from export.tflite import host_interpreter
 from spaces.candidate import Scalar
+from spaces.front_end import micro_front_end
 from tests.export.tflm_codes import host_model, micro_codes
 from tests.trainables.points import CASES, RECIPES, assignment_of, material_of, point, students
 from trainables import recipes as recipes_folder
@@ -74,6 +77,24 @@ def test_a_trial_from_parameters_to_files(name: str, student: str, speech_folder
     check_report_draws(name, folder)
     check_runs_in_tflm(assignment, params, folder)
     check_exported_program(assignment, params, folder)
+
+
+@pytest.mark.parametrize("student", ["ds_cnn", "gru"])
+def test_a_student_of_tflms_features_runs_in_tflm(student: str, speech_folder: Path, tmp_path: Path) -> None:
+    assignment = assignment_of("wakeword", speech_folder, tmp_path)
+    params = {**point("wakeword", student), "front_end": "micro", "view_share": 0.25}
+    taken = {name: value for name, value in params.items() if name not in ("mels", "hop_ms")}
+    metrics = run_trial(assignment, 7, taken)
+    assert metrics["outcome"] == "trained"
+    folder = tmp_path / "7"
+    assert json.loads((folder / "student.json").read_text())["front_end"] == asdict(micro_front_end())
+    model = (folder / "student.int8.tflite").read_bytes()
+    assert host_interpreter(model).get_input_details()[0]["quantization"] == (1 / 64, -88)
+    check_runs_in_tflm(assignment, taken, folder)
+    footprint = metrics["footprint"]
+    invokes = 1 if student == "ds_cnn" else 10
+    features_ms = 10 * feature_cost(micro_front_end()).cycles / 240_000
+    assert footprint["decision_ms"] == pytest.approx(invokes * footprint["latency_ms"] + features_ms)
 
 
 def check_beside_teacher(assignment: Assignment, metrics: Mapping[str, Any], folder: Path) -> None:

@@ -9,14 +9,15 @@ import pytest
 import soundfile
 import torch
 
+from export.front_end import features_of
 from export.streaming import Int8Stream, int8_outputs
 from spaces.candidate import Student
-from spaces.front_end import FrontEnd
+from spaces.front_end import FrontEnd, micro_front_end
 from trainables.conversion import int8_student
 from trainables.corpora.audio import load_audio
 from trainables.corpora.running import Piece, Running, negatives
 from trainables.corpora.wakeword_task import open_corpus
-from trainables.features import log_mel
+from trainables.features import clip_features, log_mel
 from trainables.streams import after_stream, int8_decisions, stream_features, windows
 from trainables.students import build_student
 
@@ -55,6 +56,21 @@ def test_windows_of_a_stream_are_clips_of_it(stream: Running) -> None:
         clip = audio[at * 1600 : at * 1600 + 16_000]
         assert np.abs(clips[at] - log_mel(clip[None], FRONT_END)[0].numpy()).max() < 1e-4
     assert not clips.flags.owndata
+
+
+def test_a_front_end_that_remembers_runs_on_through_the_stream(
+    stream: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainables.streams.CHUNK_FRAMES", 700)
+    front_end = micro_front_end()
+    features = stream_features(stream, front_end)
+    assert features.shape == (1 + (stream.samples - 480) // 160, 40)
+    np.testing.assert_array_equal(features, features_of(np.array(stream.audio()), front_end))
+    # A clip of it by itself has another past.
+    at = 3000
+    alone = clip_features(np.array(stream.audio()[None, at * 160 : at * 160 + 16_000]), front_end)[0]
+    assert not np.array_equal(alone, features[at : at + 98])
+    assert np.abs(alone - features[at : at + 98])[60:].mean() < 0.1
 
 
 def test_a_student_of_whole_clips_decides_on_windows(stream: Running) -> None:

@@ -103,7 +103,7 @@ class Wakeword(Recipe):
         return fixed_alignment(request)
 
     def training_set(self, material: Material, candidate: Candidate) -> TrainingSet:
-        """Log-mel features of the candidate's front end beside the teacher's logits, with views where it hears them."""
+        """Features of the candidate's front end beside the teacher's logits, with views where it hears them."""
         corpus = material.corpus
         features = corpus_features(corpus, candidate.front_end)
         return TrainingSet(
