@@ -115,17 +115,22 @@ class Int8Stream:
 
     def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Dequantized outputs [n, outputs] at the last frame."""
+        return self.dequantized(self.codes(features))
+
+    def dequantized(self, codes: NDArray[np.int8]) -> NDArray[np.float32]:
+        """Raw outputs as the numbers that they stand for."""
         scale, zero = self._outputs[0]["quantization"]
-        values: NDArray[np.float32] = (self.codes(features).astype(np.float32) - zero) * np.float32(scale)
+        values: NDArray[np.float32] = (codes.astype(np.float32) - zero) * np.float32(scale)
         return values
 
     def running(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Dequantized outputs [n, steps, outputs] at every step of features [n, frames, mels]."""
+        return self.dequantized(self.running_codes(features))
+
+    def running_codes(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
+        """Raw int8 outputs [n, steps, outputs] at every step of features [n, frames, mels]."""
         parts = [features[at : at + self.batch] for at in range(0, len(features), self.batch)]
-        scale, zero = self._outputs[0]["quantization"]
-        heard = np.concatenate([self._running(self.quantized(part)) for part in parts])
-        values: NDArray[np.float32] = (heard.astype(np.float32) - zero) * np.float32(scale)
-        return values
+        return np.concatenate([self._running(self.quantized(part)) for part in parts])
 
     def _running(self, codes: NDArray[np.int8]) -> NDArray[np.int8]:
         padded = np.concatenate([codes, np.zeros((self.batch - len(codes), *codes.shape[1:]), np.int8)])
@@ -160,12 +165,14 @@ class Int8Stream:
         return logits, after
 
 
-def int8_outputs(model: bytes, features: NDArray[np.float32], every_step: bool = False) -> NDArray[np.float32]:
+def int8_outputs(
+    model: bytes, features: NDArray[np.float32], every_step: bool = False, threads: int = 1
+) -> NDArray[np.float32]:
     """Outputs [n, outputs] of a full-INT8 model for features [n, frames, mels], whole or frame by frame as it hears.
 
-    With `every_step` [n, steps, outputs], of a model that goes in steps.
+    With `every_step` [n, steps, outputs], of a model that goes in steps. The same from any number of `threads`.
     """
     if not read_model(model).is_step:
-        return Int8Model(model).outputs(features)
-    stream = Int8Stream(model)
+        return Int8Model(model, threads=threads).outputs(features)
+    stream = Int8Stream(model, threads=threads)
     return stream.running(features) if every_step else stream.outputs(features)

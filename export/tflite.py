@@ -6,6 +6,7 @@ import contextlib
 import copy
 import logging
 import os
+import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from export.scales import TrainedRanges
 
 CALIBRATION_CLIPS = 128
+# Standard output is the process's: of two threads that turn it away and back, one would leave it turned away.
+_SILENCE = threading.RLock()
 
 
 def float_tflite(network: nn.Module, input_shape: tuple[int, int, int]) -> bytes:
@@ -145,8 +148,12 @@ class Int8Model:
 
     def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Dequantized outputs [n, outputs]."""
+        return self.dequantized(self.codes(features))
+
+    def dequantized(self, codes: NDArray[np.int8]) -> NDArray[np.float32]:
+        """Raw outputs as the numbers that they stand for."""
         scale, zero = self._output["quantization"]
-        values: NDArray[np.float32] = (self.codes(features).astype(np.float32) - zero) * np.float32(scale)
+        values: NDArray[np.float32] = (codes.astype(np.float32) - zero) * np.float32(scale)
         return values
 
     def _invoke(self, codes: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -167,6 +174,11 @@ def fixes_its_batch(model: bytes) -> bool:
 def quiet() -> Iterator[None]:
     """Keep the converter's banners, progress bars and deprecation notices off the user's terminal."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _SILENCE:
+        yield from _silenced()
+
+
+def _silenced() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -82,14 +82,15 @@ def taught_student(
     network, ranges = plain(trained.cpu())
     model = int8_student(network, calibration, ranges)
     judged, every = judged_features(rules, material, data), says_every_frame(network)
-    int8, float32 = int8_outputs(model, judged, every), logits_of(network, judged)
+    threads = torch.get_num_threads()
+    int8, float32 = int8_outputs(model, judged, every, threads), logits_of(network, judged)
     streaming = streaming_difference(network, judged, float32, int8)
     judgement = judged_as_heard(rules, material, candidate, data, model, (int8, float32))
     judgement = replace(judgement, rows=[*judgement.rows, *rules.training_rows(material, candidate)])
     taught = Taught(network, progress, model, judgement, data, streaming)
     if ranges is None:
         return taught
-    calibrated = int8_outputs(int8_student(network, calibration), judged, every)
+    calibrated = int8_outputs(int8_student(network, calibration), judged, every, threads)
     by_calibration = rules.judge(material, calibrated, float32)
     return replace(taught, calibrated=Calibrated.of(by_calibration, int8, calibrated, float32))
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from export.footprint import PROFILER_VERSION, footprint_of
-from export.results import write_atomically
 from spaces.budget import Footprint
 from trainables.assignment import Assignment, candidate_of
-from trainables.cache import cache_folder, content_key
+from trainables.cache import content_key, keep_record, read_record
 from trainables.conversion import int8_student
 from trainables.recipe import recipe
 from trainables.students import build_student
@@ -48,25 +45,23 @@ def footprint_of_untrained(assignment: Assignment, params: Mapping[str, Scalar])
 
 def known_footprint(assignment: Assignment, params: Mapping[str, Scalar]) -> Footprint | None:
     """The footprint that this machine's cache holds for the candidate's architecture, if it does."""
-    kept = _footprint_path(assignment, params)
     try:
-        return Footprint(**json.loads(kept.read_text()))
-    except (OSError, ValueError, TypeError):
+        return Footprint(**(read_record(_footprint_key(assignment, params)) or {}))
+    except TypeError:
         return None
 
 
 def keep_footprint(assignment: Assignment, params: Mapping[str, Scalar], footprint: Footprint) -> None:
     """Put a footprint that was worked out, here or elsewhere, into this machine's cache."""
-    write_atomically(_footprint_path(assignment, params), json.dumps(footprint.as_dict()))
+    keep_record(_footprint_key(assignment, params), footprint.as_dict())
 
 
-def _footprint_path(assignment: Assignment, params: Mapping[str, Scalar]) -> Path:
+def _footprint_key(assignment: Assignment, params: Mapping[str, Scalar]) -> str:
     converters = [version(name) for name in ("litert-torch", "ai-edge-quantizer")]
     candidate = candidate_of(assignment.recipe, params)
     outputs = recipe(assignment.recipe).outputs(assignment.material, candidate)
     conditions = (PROFILER_VERSION, converters, assignment.board, assignment.calibration, outputs)
-    key = content_key("footprint", candidate.architecture, *conditions)
-    return cache_folder() / "footprints" / f"{key}.json"
+    return content_key("footprint", candidate.architecture, *conditions)
 
 
 def _with_distinct_weights(network: nn.Module) -> nn.Module:
