@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from export.operators import read_model
-from export.tflite import Int8Model, calibrated, converted, fixes_its_batch, host_interpreter, quantized
+from export.tflite import (
+    Int8Model,
+    calibrated,
+    converted,
+    fixes_its_batch,
+    host_interpreter,
+    in_batches,
+    padded,
+    quantized,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from export.scales import TrainedRanges
+    from export.tflite import Clips
 
 
 @final
@@ -86,14 +96,18 @@ class Int8Stream:
     """A full-INT8 step under LiteRT, taken through every frame of a clip; its outputs are those at the last frame."""
 
     def __init__(self, model: bytes, batch: int = 64, threads: int = 1) -> None:
-        self._interpreter = host_interpreter(model, threads)
         self.states = states_of(model)
         self.batch = 1 if fixes_its_batch(model) else batch
-        self._inputs = self._interpreter.get_input_details()
-        self._outputs = self._interpreter.get_output_details()
-        for tensor in self._inputs:
-            self._interpreter.resize_tensor_input(tensor["index"], [self.batch, *tensor["shape"][1:]])
-        self._interpreter.allocate_tensors()
+        # As `Int8Model`: one per thread.
+        self._interpreters = [self._allocated(host_interpreter(model)) for _ in range(threads)]
+        self._inputs = self._interpreters[0].get_input_details()
+        self._outputs = self._interpreters[0].get_output_details()
+
+    def _allocated(self, interpreter: Any) -> Any:
+        for tensor in interpreter.get_input_details():
+            interpreter.resize_tensor_input(tensor["index"], [self.batch, *tensor["shape"][1:]])
+        interpreter.allocate_tensors()
+        return interpreter
 
     def quantized(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
         """Features [n, frames, mels] as the int8 codes [n, steps, ...] that the device would feed.
@@ -106,14 +120,11 @@ class Int8Stream:
         codes: NDArray[np.int8] = np.clip(np.round(whole / scale) + zero, -128, 127).astype(np.int8)
         return codes.reshape(len(codes), -1, *shape)
 
-    def codes(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
+    def codes(self, features: Clips) -> NDArray[np.int8]:
         """Raw int8 outputs [n, outputs] at the last frame."""
-        codes = self.quantized(features)
-        padded = np.concatenate([codes, np.zeros((-len(codes) % self.batch, *codes.shape[1:]), np.int8)])
-        outputs = [self._walk(padded[at : at + self.batch]) for at in range(0, len(padded), self.batch)]
-        return np.concatenate(outputs)[: len(codes)]
+        return np.concatenate(in_batches(self._interpreters, self._last, features, self.batch))
 
-    def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def outputs(self, features: Clips) -> NDArray[np.float32]:
         """Dequantized outputs [n, outputs] at the last frame."""
         return self.dequantized(self.codes(features))
 
@@ -123,31 +134,29 @@ class Int8Stream:
         values: NDArray[np.float32] = (codes.astype(np.float32) - zero) * np.float32(scale)
         return values
 
-    def running(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def running(self, features: Clips) -> NDArray[np.float32]:
         """Dequantized outputs [n, steps, outputs] at every step of features [n, frames, mels]."""
         return self.dequantized(self.running_codes(features))
 
-    def running_codes(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
+    def running_codes(self, features: Clips) -> NDArray[np.int8]:
         """Raw int8 outputs [n, steps, outputs] at every step of features [n, frames, mels]."""
-        parts = [features[at : at + self.batch] for at in range(0, len(features), self.batch)]
-        return np.concatenate([self._running(self.quantized(part)) for part in parts])
+        return np.concatenate(in_batches(self._interpreters, self._running, features, self.batch))
 
-    def _running(self, codes: NDArray[np.int8]) -> NDArray[np.int8]:
-        padded = np.concatenate([codes, np.zeros((self.batch - len(codes), *codes.shape[1:]), np.int8)])
-        return np.stack(list(self._steps(padded)), axis=1)[: len(codes)]
+    def _last(self, interpreter: Any, features: NDArray[np.float32]) -> NDArray[np.int8]:
+        return deque(self._steps(interpreter, features), maxlen=1)[0][: len(features)]
+
+    def _running(self, interpreter: Any, features: NDArray[np.float32]) -> NDArray[np.int8]:
+        return np.stack(list(self._steps(interpreter, features)), axis=1)[: len(features)]
 
     def frames_per_step(self, mels: int) -> int:
         """Frames that one step hears."""
         return math.prod(map(int, self._inputs[0]["shape"][1:])) // mels
 
-    def _walk(self, clips: NDArray[np.int8]) -> NDArray[np.int8]:
-        return deque(self._steps(clips), maxlen=1)[0]
-
-    def _steps(self, clips: NDArray[np.int8]) -> Iterator[NDArray[np.int8]]:
+    def _steps(self, interpreter: Any, features: NDArray[np.float32]) -> Iterator[NDArray[np.int8]]:
         """Logits [batch, outputs] of one frame after another."""
         found = self.first_states()
-        for frame in clips.swapaxes(0, 1):
-            logits, found = self.step(frame, found)
+        for frame in padded(self.quantized(features), self.batch).swapaxes(0, 1):
+            logits, found = self._step(interpreter, frame, found)
             yield logits
 
     def first_states(self) -> list[NDArray[np.int8]]:
@@ -158,15 +167,20 @@ class Int8Stream:
         self, codes: NDArray[np.int8], states: Sequence[NDArray[np.int8]]
     ) -> tuple[NDArray[np.int8], list[NDArray[np.int8]]]:
         """Raw outputs [batch, outputs] of one step, whose input is of these codes, and the states that it leaves."""
+        return self._step(self._interpreters[0], codes, states)
+
+    def _step(
+        self, interpreter: Any, codes: NDArray[np.int8], states: Sequence[NDArray[np.int8]]
+    ) -> tuple[NDArray[np.int8], list[NDArray[np.int8]]]:
         for tensor, values in zip(self._inputs, (codes, *states), strict=True):
-            self._interpreter.set_tensor(tensor["index"], values)
-        self._interpreter.invoke()
-        logits, *after = (self._interpreter.get_tensor(tensor["index"]) for tensor in self._outputs)
+            interpreter.set_tensor(tensor["index"], values)
+        interpreter.invoke()
+        logits, *after = (interpreter.get_tensor(tensor["index"]) for tensor in self._outputs)
         return logits, after
 
 
 def int8_outputs(
-    model: bytes, features: NDArray[np.float32], every_step: bool = False, threads: int = 1
+    model: bytes, features: Clips, every_step: bool = False, threads: int = 1
 ) -> NDArray[np.float32]:
     """Outputs [n, outputs] of a full-INT8 model for features [n, frames, mels], whole or frame by frame as it hears.
 

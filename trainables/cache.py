@@ -10,8 +10,9 @@ import shutil
 import time
 import weakref
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,25 @@ def cached_array(key: str, make: Callable[[], Array]) -> Mapped:
 def filled_array(key: str, shape: Sequence[int], dtype: DTypeLike, fill: Callable[[Mapped], None]) -> Mapped:
     """As `cached_array`, for arrays larger than memory: `fill(array)` writes into zeros of `shape` that lie on disk."""
     return _entry(key, lambda temporary: _store_filled(temporary, key, tuple(shape), np.dtype(dtype), fill))
+
+
+def stacked_array(key: str, rows: int, portions: Callable[[], Iterable[Array]]) -> Mapped:
+    """As `cached_array`, for arrays larger than memory: `rows` rows out of `portions()`, some rows after others."""
+
+    def write(temporary: Path) -> None:
+        coming = iter(portions())
+        first = next(coming)
+
+        def fill(mapped: Mapped) -> None:
+            at = 0
+            for portion in chain([first], coming):
+                mapped[at : at + len(portion)] = portion
+                at += len(portion)
+            assert at == rows, f"{key}: {at} rows of {rows}"
+
+        _store_filled(temporary, key, (rows, *first.shape[1:]), first.dtype, fill)
+
+    return _entry(key, write)
 
 
 def cached_folder(key: str, make: Callable[[Path], None]) -> Path:

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from export.scales import TrainedRanges
+    from export.tflite import Clips
 
 # Of students that count at every frame: as many frames as of the others' clips, and their states fill memory.
 LONG_CLIPS = 16
+# Taken through the steps at a time.
+STEPPED_CLIPS = 1024
 
 
 def int8_student(student: nn.Module, clips: NDArray[np.float32], trained: TrainedRanges | None = None) -> bytes:
@@ -57,10 +60,7 @@ def runs_on_device(student: nn.Module, frames: int, mels: int) -> tuple[nn.Modul
 
 
 def streaming_difference(
-    student: nn.Module,
-    features: NDArray[np.float32],
-    float32: NDArray[np.float32],
-    int8: NDArray[np.float32],
+    student: nn.Module, features: Clips, float32: NDArray[np.float32], int8: NDArray[np.float32]
 ) -> dict[str, float]:
     """How far logits at the last frame lie from `float32`, those of whole clips [n, frames, mels]; {} where none steps.
 
@@ -69,10 +69,12 @@ def streaming_difference(
     """
     if not isinstance(student, StreamingStudent):
         return {}
-    features, float32, int8 = (values[: _clips(student)] for values in (features, float32, int8))
-    logits, _ = stepped(student.eval(), torch.from_numpy(np.array(features)))
+    clips = min(_clips(student) or len(features), len(features))
+    float32, int8 = float32[:clips], int8[:clips]
+    parts = [slice(at, min(at + STEPPED_CLIPS, clips)) for at in range(0, clips, STEPPED_CLIPS)]
+    logits = [stepped(student.eval(), torch.from_numpy(np.array(features[part])))[0].numpy() for part in parts]
     return {
-        "float_largest": float(np.abs(logits.numpy() - float32).max()),
+        "float_largest": float(np.abs(np.concatenate(logits) - float32).max()),
         "int8_largest": float(np.abs(int8 - float32).max()),
         "int8_mean": float(np.abs(int8 - float32).mean()),
         "logit_range": float(np.ptp(float32)),

@@ -69,7 +69,7 @@ def int8_decisions(model: bytes, features: NDArray[np.float32], front_end: Front
     """
     hop = front_end.new_frames_per_decision
     if read_model(model).is_step:
-        return _stepped(Int8Stream(model, LANES, torch.get_num_threads()), features, front_end, hop)
+        return _stepped(Int8Stream(model, batch=LANES), features, front_end, hop)
     return _windowed(Int8Model(model, threads=torch.get_num_threads()), windows(features, front_end, hop))
 
 

@@ -17,6 +17,7 @@ from trainables.cache import content_key
 from trainables.calibrated import Calibrated
 from trainables.conversion import int8_student, says_every_frame, streaming_difference
 from trainables.distil import Progress, Run, logits_of, teach_in_phases
+from trainables.features import PickedClips
 from trainables.phases import phases_of, plain
 from trainables.recipe import Judgement, Material, OnStream, Recipe, recipe
 from trainables.streams import after_stream, epoch_hop, int8_decisions, stream_features, windows
@@ -95,9 +96,9 @@ def taught_student(
     return replace(taught, calibrated=Calibrated.of(by_calibration, int8, calibrated, float32))
 
 
-def judged_features(rules: Recipe, material: Material, data: TrainingSet) -> NDArray[np.float32]:
+def judged_features(rules: Recipe, material: Material, data: TrainingSet) -> PickedClips:
     """Features [clips, frames, values per frame] of the clips that a recipe judges a student on."""
-    return np.ascontiguousarray(data.features[rules.judged_rows(material)])
+    return PickedClips(data.features, rules.judged_rows(material))
 
 
 def judged_as_heard(
@@ -138,7 +139,7 @@ def _validation(
 ) -> Callable[[nn.Module], float]:
     """What orders the epochs: the recipe's score, or under a ceiling of false alarms what the recipe makes of it."""
     rows = material.corpus.indices("validation")
-    features = np.ascontiguousarray(data.features[rows])
+    features = PickedClips(data.features, rows)
     if material.max_false_alarms_per_hour is None:
         return lambda student: rules.score(material, rows, logits_of(student, features))
     front_end = candidate.front_end

@@ -51,8 +51,9 @@ def test_every_step_is_compared_where_every_step_counts(tmp_path: Path, clips: n
 
 def test_threads_change_no_output(model: bytes, clips: np.ndarray) -> None:
     runner = Int8Stream if read_model(model).is_step else Int8Model
-    one, two = (runner(model, threads=threads).codes(clips) for threads in (1, 2))
+    one, two = (runner(model, batch=5, threads=threads).codes(clips) for threads in (1, 2))
     assert np.array_equal(one, two)
+    assert len(np.unique(one, axis=0)) > 3, "clips in another order would show"
 
 
 def test_without_time_one_clip_is_computed(model: bytes, clips: np.ndarray) -> None:
