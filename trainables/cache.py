@@ -31,6 +31,8 @@ _HEADER_BYTES = 4096
 _CHUNK_BYTES = 1 << 24
 # An entry's last use is written down no more often than that by one process.
 _USE_SECONDS = 60.0
+# A folder's files are compared no more often than that: thousands of recordings take a second.
+_COMPARED_SECONDS = 86_400.0
 
 # Entries whose checksum this process has compared already, by identity of the file on disk.
 _verified: set[tuple[str, int, int, int]] = set()
@@ -282,17 +284,20 @@ def _make_folder(folder: Path, make: Callable[[Path], None]) -> None:
 
 
 def _complete(folder: Path) -> bool:
+    """Whether a folder holds what it did: files and bytes at each opening, and once a day every bit of it."""
+    marker = folder / MARKER
     try:
-        stat = (folder / MARKER).stat()
-        marked = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        identity = (str(folder), stat.st_ino, stat.st_mtime_ns, sum(path.stat().st_size for path in _files(folder)))
-        if identity not in _verified:
+        marked = json.loads(marker.read_text(encoding="utf-8"))
+        sizes = [path.stat().st_size for path in _files(folder)]
+        if (marked["files"], marked["bytes"]) != (len(sizes), sum(sizes)):
+            return False
+        if time.time() - marker.stat().st_mtime > _COMPARED_SECONDS:
             if marked != _contents(folder):
                 return False
-            _verified.add(identity)
-        return bool(identity[-1] == marked["bytes"])
+            os.utime(marker)
     except (OSError, ValueError, KeyError, TypeError):
         return False
+    return True
 
 
 def _contents(folder: Path) -> dict[str, int]:

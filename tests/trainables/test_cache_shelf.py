@@ -145,7 +145,8 @@ def test_a_flipped_bit_in_a_folder_is_found(folder: Path) -> None:
 
     wav = cached_folder("k", make) / "a.wav"
     wav.write_bytes(b"hellp")
-    cache._verified.clear()
+    marker = wav.parent / ".complete.json"
+    os.utime(marker, (0, time.time() - 90_000))
     assert (cached_folder("k", make) / "a.wav").read_bytes() == b"hello"
 
 
