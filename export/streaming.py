@@ -13,7 +13,6 @@ from export.operators import read_model
 from export.tflite import (
     Int8Model,
     calibrated,
-    converted,
     fixes_its_batch,
     host_interpreter,
     in_batches,
@@ -22,10 +21,10 @@ from export.tflite import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from export.scales import TrainedRanges
     from export.tflite import Clips
@@ -46,15 +45,19 @@ class State:
     zero_point: int
 
 
-def int8_step(step: nn.Module, inputs: Sequence[tuple[Tensor, ...]], trained: TrainedRanges | None = None) -> bytes:
-    """Full INT8 of a module from (frame, *states) to (logits, *states), calibrated on `inputs`, batches of steps.
+def int8_step(
+    convert: Callable[[tuple[Tensor, ...]], bytes],
+    inputs: Sequence[tuple[Tensor, ...]],
+    trained: TrainedRanges | None = None,
+) -> bytes:
+    """Full INT8 of a step from (frame, *states) to (logits, *states), calibrated on `inputs`, batches of steps.
 
-    A state's input and output get one range, which holds the extremes of both: so it is fed back as it is. `trained`
+    `convert` gives its float .tflite for inputs of such shapes. A state's input and output get one range, which holds the extremes of both: so it is fed back as it is. `trained`
     ranges take the place of calibrated ones.
     """
-    float_model = converted(step, tuple(tensor[:1].clone() for tensor in inputs[0]))
+    float_model = convert(tuple(tensor[:1].clone() for tensor in inputs[0]))
     # Of the same names, but for whole batches: shapes inside are fixed, and one clip at a time takes half a minute.
-    batched = converted(step, inputs[0])
+    batched = convert(inputs[0])
     ranges = calibrated(batched, [tuple(tensor.numpy() for tensor in one) for one in inputs])
     for before, after in _state_tensors(float_model):
         low = min(float(ranges[name]["min"].min()) for name in (before, after))

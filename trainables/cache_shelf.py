@@ -65,6 +65,7 @@ KINDS = {
     "synthesised-rooms": "synthesised rooms",
     "teacher-costs": "footprint of a teacher on a board",
     "teacher-logits": "outputs of a teacher's cross-fitted heads",
+    "template": "an architecture's .tflite, for any weights",
     "value-given": "values that a teacher gives by itself",
     "value-logits": "outputs of a teacher of values",
     "value-maps": "where a teacher of values looks",

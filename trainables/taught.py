@@ -81,7 +81,8 @@ def taught_student(
     )
     trained, progress = teach_in_phases(start, phases, run)
     network, ranges = plain(trained.cpu())
-    model = int8_student(network, calibration, ranges)
+    architecture = (candidate.architecture, outputs)
+    model = int8_student(network, calibration, ranges, architecture)
     judged, every = judged_features(rules, material, data), says_every_frame(network)
     threads = torch.get_num_threads()
     int8, float32 = int8_outputs(model, judged, every, threads), logits_of(network, judged)
@@ -91,7 +92,7 @@ def taught_student(
     taught = Taught(network, progress, model, judgement, data, streaming)
     if ranges is None:
         return taught
-    calibrated = int8_outputs(int8_student(network, calibration), judged, every, threads)
+    calibrated = int8_outputs(int8_student(network, calibration, None, architecture), judged, every, threads)
     by_calibration = rules.judge(material, calibrated, float32)
     return replace(taught, calibrated=Calibrated.of(by_calibration, int8, calibrated, float32))
 

@@ -14,12 +14,11 @@ from spaces.budget import Footprint
 from trainables.assignment import Assignment, candidate_of
 from trainables.cache import content_key, keep_record, read_record
 from trainables.conversion import int8_student
+from trainables.conversion_template import with_distinct_weights
 from trainables.recipe import recipe
 from trainables.students import build_student
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from spaces.candidate import Scalar
 
 
@@ -33,11 +32,11 @@ def footprint_of_untrained(assignment: Assignment, params: Mapping[str, Scalar])
     with torch.random.fork_rng(devices=[]):
         # The same footprint each time: a zero point of 0, which weights may bring about, spares a kernel some work.
         torch.manual_seed(0)
-        network = _with_distinct_weights(build_student(candidate.student, candidate.front_end, outputs))
+        network = with_distinct_weights(build_student(candidate.student, candidate.front_end, outputs))
     clips = np.random.default_rng(0).standard_normal(
         (8, candidate.front_end.frames, candidate.front_end.values_per_frame)
     )
-    model = int8_student(network, clips.astype(np.float32))
+    model = int8_student(network, clips.astype(np.float32), architecture=(candidate.architecture, outputs))
     footprint = footprint_of(model, assignment.board, candidate.front_end, assignment.calibration)
     keep_footprint(assignment, params, footprint)
     return footprint
@@ -62,13 +61,3 @@ def _footprint_key(assignment: Assignment, params: Mapping[str, Scalar]) -> str:
     outputs = recipe(assignment.recipe).outputs(assignment.material, candidate)
     conditions = (PROFILER_VERSION, converters, assignment.board, assignment.calibration, outputs)
     return content_key("footprint", candidate.architecture, *conditions)
-
-
-def _with_distinct_weights(network: nn.Module) -> nn.Module:
-    # The converter stores equal tensors once, and an untrained student's biases are all zero. Constants, which no state
-    # holds, stay as they are: those that are equal stay so in training.
-    with torch.no_grad():
-        for tensor in network.state_dict().values():
-            if tensor.is_floating_point():
-                tensor.add_(torch.rand_like(tensor), alpha=0.1)
-    return network

@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from xml.etree.ElementTree import tostring
 
 import numpy as np
 import pytest
 
+from export.front import write_front
 from export.operators import read_model
+from export.results import Results
 from export.streaming import Int8Stream
 from export.tflite import Int8Model
 from export.tflm_outputs import tflm_codes
+from export.trial_section import trial_section
 from export.under_tflm import FILE, UnderTflm, both, read_under_tflm, summary_of, write_under_tflm
+from tests.export.results_folder import ResultsFolder
 from tests.export.student_folder import FRONT_END, made_student
 from tests.export.tflm_codes import host_model, micro_codes
 
@@ -105,3 +110,24 @@ def test_in_words() -> None:
         "under the TFLM interpreter: 2 members of the front, 20 validation clips, 4 of 40 outputs differ from the "
         "host's kernels, by 2 at most; scores by 0.1250 at most"
     )
+
+
+def test_front_json_and_the_report_show_it(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path / "results")
+    folder.trained(0.95, 10.0, 30_000)
+    folder.trained(0.90, 5.0, 20_000)
+    results = Results(folder.folder)
+    model = (results.trial(0) / "student.int8.tflite").read_bytes()
+    write_under_tflm(results.trial(0), found_of(model, score_tflm=float("nan")))
+    front = write_front(results)
+    first, second = json.loads((folder.folder / "front.json").read_text())["members"]
+    assert first["tflm"] == {
+        **{"clips": 10, "of_clips": 12, "outputs": 20, "differing": 3, "largest_step": 2},
+        **{"score_tflm": None, "score_host": 0.625},
+    }
+    assert "tflm" not in second
+    write_under_tflm(results.trial(0), found_of(model))
+    page = tostring(trial_section(front, front.members[0], chosen=True), encoding="unicode")
+    assert "score under TFLM" in page and "0.500 (the host's kernels on these 0.625)" in page
+    assert "3 of 20 on 10 of 12 validation clips, by 2 at most" in page
+    assert "TFLM" not in tostring(trial_section(front, front.members[1], chosen=True), encoding="unicode")
