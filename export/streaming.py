@@ -52,8 +52,8 @@ def int8_step(
 ) -> bytes:
     """Full INT8 of a step from (frame, *states) to (logits, *states), calibrated on `inputs`, batches of steps.
 
-    `convert` gives its float .tflite for inputs of such shapes. A state's input and output get one range, which holds the extremes of both: so it is fed back as it is. `trained`
-    ranges take the place of calibrated ones.
+    `convert` gives its float .tflite for inputs of such shapes. A state's input and output get one range, which holds
+    the extremes of both: so it is fed back as it is. `trained` ranges take the place of calibrated ones.
     """
     float_model = convert(tuple(tensor[:1].clone() for tensor in inputs[0]))
     # Of the same names, but for whole batches: shapes inside are fixed, and one clip at a time takes half a minute.
@@ -182,9 +182,7 @@ class Int8Stream:
         return logits, after
 
 
-def int8_outputs(
-    model: bytes, features: Clips, every_step: bool = False, threads: int = 1
-) -> NDArray[np.float32]:
+def int8_outputs(model: bytes, features: Clips, every_step: bool = False, threads: int = 1) -> NDArray[np.float32]:
     """Outputs [n, outputs] of a full-INT8 model for features [n, frames, mels], whole or frame by frame as it hears.
 
     With `every_step` [n, steps, outputs], of a model that goes in steps. The same from any number of `threads`.

@@ -112,7 +112,9 @@ def _under_tflm(micro: UnderTflm | None) -> list[list[str]]:
     if micro is None:
         return []
     # Of fewer clips the score would be of other clips than the one above it.
-    beside = "" if micro.clips == micro.of_clips else f" (the host's kernels on these {figures.score(micro.score_host)})"
+    beside = (
+        "" if micro.clips == micro.of_clips else f" (the host's kernels on these {figures.score(micro.score_host)})"
+    )
     return [
         ["score under TFLM", figures.score(micro.score_tflm) + beside, ""],
         ["outputs that differ under TFLM", str(micro), ""],

@@ -70,7 +70,7 @@ class Both:
 def both(model: bytes, features: NDArray[np.float32], every_step: bool = False, seconds: float = 60.0) -> Both:
     """A model's outputs by both interpreters for features [n, frames, mels]: whole, or step by step as it hears.
 
-    TFLM computes as many clips as `seconds` allow. With `every_step` the outputs of all steps, otherwise the last one's.
+    TFLM computes as many clips as `seconds` allow. With `every_step` the outputs of all steps, else the last one's.
     """
     from export.operators import read_model
     from export.streaming import Int8Stream

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         "--prune", action="store_true", help="remove what killed processes left unfinished, and what is beyond the cap"
     )
     parser.add_argument("--to", metavar="SIZE", help="with --prune: the least recently used until SIZE is left (10G)")
-    parser.add_argument("--older-than", metavar="AGE", help="with --prune: what was not used for so long (12h, 30d, 8w)")
+    parser.add_argument("--older-than", metavar="AGE", help="with --prune: what was unused for so long (12h, 30d, 8w)")
     parser.add_argument(
         "--kind", action="append", default=[], metavar="KIND", help="with --prune: this kind alone; may be repeated"
     )

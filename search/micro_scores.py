@@ -66,5 +66,3 @@ def _scored(options: Options, results: Results, material: Material, row: TrialRo
     result = UnderTflm(sha256, found.clips, len(rows), apart.size, differing, largest, *map(float, scores))
     write_under_tflm(folder, result)
     return result
-
-

@@ -33,8 +33,9 @@ Convert = Callable[[nn.Module], bytes]
 class Source:
     """What a constant is made of: a tensor of the network, or one with the batch normalisation behind it folded in.
 
-    `rule` is tensor, scaled (a convolution's weights), shift (its bias) or inverse (deviations of a lone normalisation); `gate` of `gates` is the part of a recurrent
-    layer's tensor that it is, and `axes` permute what is left of its shape without axes of length 1.
+    `rule` is tensor, scaled (a convolution's weights), shift (its bias) or inverse (one over each
+    deviation of a lone normalisation); `gate` of `gates` is the part of a recurrent layer's tensor that it is, and
+    `axes` permute what is left of its shape without axes of length 1.
     """
 
     rule: str

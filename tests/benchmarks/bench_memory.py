@@ -66,7 +66,9 @@ def one_trial(clips: int) -> None:
         started = time.perf_counter()
         metrics = run_trial(assignment, 0, PARAMS)
         seconds = metrics["seconds"]
-        print(f"  trial in {_since(started)}: features {seconds['features']:.0f} s, one epoch {seconds['training']:.0f} s")
+        print(
+            f"  trial in {_since(started)}: features {seconds['features']:.0f} s, one epoch {seconds['training']:.0f} s"
+        )
         print(f"  anonymous memory: {before:.0f} MiB before the trial, {memory.peak_mib:.0f} MiB at its peak")
         print(f"  pages of mapped files, which the kernel may drop: {memory.file_peak_mib:.0f} MiB at their peak")
 

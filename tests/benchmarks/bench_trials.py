@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def start_up(name: str, folder: Path) -> None:
-    """Seconds from the command to the first trial, everything of its preparation in the cache; the second run counts."""
+    """Seconds from the command to the first trial, all of its preparation in the cache; the second run counts."""
     for turn in ("cold", "warm"):
         results = folder / turn
         command = [sys.executable, "-m", "search", name, "--results", str(results), "--trials", "1", "--epochs", "1"]
@@ -96,7 +96,9 @@ def start_up(name: str, folder: Path) -> None:
         search.wait()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     whole = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"{name}: {seconds:.1f} s to the first trial; the whole search took {whole:.1f} processor seconds of the driver")
+    print(
+        f"{name}: {seconds:.1f} s to the first trial; the whole search took {whole:.1f} processor seconds of the driver"
+    )
 
 
 def point(name: str) -> dict[str, Any]:
@@ -258,7 +260,8 @@ def share_outside_steps(name: str, material: Material, folder: Path) -> None:
         whole = time.process_time() - started
     spent["everything else"] = whole - sum(spent.values())
     parts = ", ".join(f"{what} {seconds / whole:.1%}" for what, seconds in spent.most_common() if what != "steps")
-    print(f"{name}: a trial of {epochs} epochs, {whole:.1f} s: outside its steps {1 - spent['steps'] / whole:.1%}: {parts}")
+    outside = 1 - spent["steps"] / whole
+    print(f"{name}: a trial of {epochs} epochs, {whole:.1f} s: outside its steps {outside:.1%}: {parts}")
 
 
 def _timed(function: Callable[..., Any], what: str, spent: Counter[str]) -> Callable[..., Any]:

@@ -68,7 +68,7 @@ def test_without_time_one_clip_is_computed(model: bytes, clips: np.ndarray) -> N
 
 
 def test_a_model_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="the TFLM interpreter of this host (refuses|stops on) this model"):
+    with pytest.raises(ValueError, match=r"the TFLM interpreter of this host (refuses|stops on) this model"):
         tflm_codes(b"no model at all" * 10, np.zeros((1, 1, 4), np.int8))
 
 

@@ -253,7 +253,7 @@ def test_sizes() -> None:
 
 def test_a_cap_that_is_no_size_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POTSTILL_CACHE_CAP", "much")
-    with pytest.raises(ValueError, match="POTSTILL_CACHE_CAP: 'much' is no size; .* such as 20G"):
+    with pytest.raises(ValueError, match=r"POTSTILL_CACHE_CAP: 'much' is no size; .* such as 20G"):
         cache_folder()
 
 
