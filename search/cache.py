@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m search cache",
-        description="Show what lies in the cache ($POTSTILL_CACHE, else the user's cache folder), or remove some of it.",
+        description="Show what lies in the cache ($POTSTILL_CACHE, else the user's own), or remove some of it.",
         epilog="What a running process uses is never removed. What is removed is made again when it is next needed. "
         "Exit codes: 0 done, 2 bad input.",
     )
