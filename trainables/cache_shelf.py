@@ -239,7 +239,9 @@ def keep_under_cap(folder: Path) -> None:
     Only arrays and folders go: records are small, and a footprint costs seconds.
     """
     cap = cap_bytes(folder)
-    entries = entries_of(folder)
-    if sum(entry.size_bytes for entry in entries) > cap:
-        large = {entry.kind for entry in entries if entry.path.parent.name in ("arrays", "folders")}
-        prune(folder, Want(to_bytes=cap, kinds=large))
+    # What was made is there, whether or not something else can be removed.
+    with suppress(OSError):
+        entries = entries_of(folder)
+        if sum(entry.size_bytes for entry in entries) > cap:
+            large = {entry.kind for entry in entries if entry.path.parent.name in ("arrays", "folders")}
+            prune(folder, Want(to_bytes=cap, kinds=large))
