@@ -64,7 +64,8 @@ class Both:
     @property
     def apart(self) -> NDArray[np.int64]:
         """By how many steps each output differs."""
-        return np.abs(self.micro_codes.astype(np.int64) - self.host_codes)
+        steps: NDArray[np.int64] = np.abs(self.micro_codes.astype(np.int64) - self.host_codes)
+        return steps
 
 
 def both(model: bytes, features: NDArray[np.float32], every_step: bool = False, seconds: float = 60.0) -> Both:

@@ -44,7 +44,12 @@ def int8_student(
 
     def convert(example: tuple[torch.Tensor, ...]) -> bytes:
         shapes = [tuple(tensor.shape) for tensor in example]
-        return _converted(architecture, student, shapes, lambda network: converted(Step(network), example))
+
+        def convert_step(network: nn.Module) -> bytes:
+            assert isinstance(network, StreamingStudent)
+            return converted(Step(network), example)
+
+        return _converted(architecture, student, shapes, convert_step)
 
     return int8_step(convert, inputs, trained)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables import cache, cache_holds, cache_shelf
+from trainables import cache, cache_holds
 from trainables.cache import cache_folder, cached_array, cached_folder, keep_record, read_record
 from trainables.cache_holds import held, keep_what_is_used
 from trainables.cache_shelf import KINDS, Want, cap_bytes, entries_of, parse_bytes, prune, unfinished_of
@@ -131,7 +131,10 @@ def test_kinds_and_ages(folder: Path) -> None:
 
 
 def test_folders_count_and_go(folder: Path) -> None:
-    cached_folder("espeak-1", lambda place: (place / "a.wav").write_bytes(bytes(5000)) and None)
+    def make(place: Path) -> None:
+        (place / "a.wav").write_bytes(bytes(5000))
+
+    cached_folder("espeak-1", make)
     (entry,) = entries_of(folder)
     assert (entry.kind, entry.size_bytes) == ("espeak", 5000)
     cache_holds._registers.pop(folder).close()
@@ -261,7 +264,7 @@ def test_without_a_cap_a_tenth_of_a_small_disk_is_taken(folder: Path, monkeypatc
     class Usage:
         total = 50 << 30
 
-    monkeypatch.setattr(cache_shelf.shutil, "disk_usage", lambda path: Usage)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage)
     assert cap_bytes(folder) == 5 << 30
     Usage.total = 4 << 40
     assert cap_bytes(folder) == 20 << 30
