@@ -20,7 +20,7 @@ import torch
 import spaces
 from spaces.board import load_board
 from trainables.assignment import Assignment
-from trainables.cache import filled_array
+from trainables.cache import Mapped, filled_array
 from trainables.corpora.audio import audio_key
 from trainables.corpora.corpus import Clip, Corpus, content_hash
 from trainables.recipe import Material
@@ -93,7 +93,7 @@ def synthetic_corpus(clips: int) -> Corpus:
 def put_audio(corpus: Corpus) -> None:
     """Noise, and in the words a tone, as int16 that really lies on the disk."""
 
-    def fill(audio: np.memmap) -> None:  # type: ignore[type-arg]
+    def fill(audio: Mapped) -> None:
         rng, tone = np.random.default_rng(0), 3000 * np.sin(np.arange(RATE_HZ) * 0.3)
         target = corpus.targets()
         for at in range(0, len(audio), CHUNK):

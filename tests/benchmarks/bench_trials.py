@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -226,7 +226,9 @@ def steps(name: str, material: Material) -> None:
         features, logits, target = (tensor[index] for tensor in in_ram)
         return features.unsqueeze(1), logits, target
 
-    ours, bare, count = [], [], 0
+    ours: list[float] = []
+    bare: list[float] = []
+    count = 0
     for epoch in range(STEP_EPOCHS + 1):
         with _counted(ours):
             learner.epoch(epoch, EPOCHS)
@@ -249,7 +251,7 @@ def share_outside_steps(name: str, material: Material, folder: Path) -> None:
     """A trial of about `SHARE_SECONDS`, in a process that has run one before; where it spends its processor time."""
     first = trial.run_trial(assigned(name, material, 2, folder), 0, point(name))
     epochs = max(2, round(SHARE_SECONDS / (first["seconds"]["training"] / 2)))
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     with ExitStack() as stack:
         for module, function, what in PARTS:
             stack.enter_context(patch.object(module, function, _timed(getattr(module, function), what, spent)))
@@ -259,25 +261,26 @@ def share_outside_steps(name: str, material: Material, folder: Path) -> None:
         trial.run_trial(assigned(name, material, epochs, folder), 1, point(name))
         whole = time.process_time() - started
     spent["everything else"] = whole - sum(spent.values())
-    parts = ", ".join(f"{what} {seconds / whole:.1%}" for what, seconds in spent.most_common() if what != "steps")
+    largest = sorted(spent.items(), key=lambda item: -item[1])
+    parts = ", ".join(f"{what} {seconds / whole:.1%}" for what, seconds in largest if what != "steps")
     outside = 1 - spent["steps"] / whole
     print(f"{name}: a trial of {epochs} epochs, {whole:.1f} s: outside its steps {outside:.1%}: {parts}")
 
 
-def _timed(function: Callable[..., Any], what: str, spent: Counter[str]) -> Callable[..., Any]:
+def _timed(function: Callable[..., Any], what: str, spent: dict[str, float]) -> Callable[..., Any]:
     def run(*arguments: Any, **named: Any) -> Any:
         started = time.process_time()
         try:
             return function(*arguments, **named)
         finally:
-            spent[what] += time.process_time() - started  # type: ignore[assignment]
+            spent[what] += time.process_time() - started
 
     return run
 
 
-def _validating(spent: Counter[str]) -> Callable[..., Run]:
-    def made(*arguments: Any, validate: Callable[..., float], **named: Any) -> Run:
-        return Run(*arguments, validate=_timed(validate, "validation", spent), **named)
+def _validating(spent: dict[str, float]) -> Callable[..., Run]:
+    def made(*arguments: Any, **named: Any) -> Run:
+        return Run(*arguments, **{**named, "validate": _timed(named["validate"], "validation", spent)})
 
     return made
 

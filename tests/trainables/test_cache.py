@@ -101,7 +101,8 @@ def test_filled_array_hands_out_zeros_to_fill() -> None:
 def test_stacked_array_is_made_of_portions_once() -> None:
     portions = [np.full((2, 3), 1, np.float16), np.full((1, 3), 2, np.float16)]
     stored = stacked_array("k", 3, lambda: iter(portions))
-    assert (stored.dtype, stored.shape) == (np.float16, (3, 3))
+    assert stored.dtype == np.float16
+    assert stored.shape == (3, 3)
     assert stored[:, 0].tolist() == [1, 1, 2]
     assert stacked_array("k", 3, never).tolist() == stored.tolist()
     with pytest.raises(AssertionError, match="other: 3 rows of 4"):
