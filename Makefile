@@ -48,6 +48,8 @@ bench-stopping: $(READY)
 
 bench-speed: $(READY)
 	$(RUN) -m tests.benchmarks.bench_framework
+	$(RUN) -m tests.benchmarks.bench_trials
+	$(RUN) -m tests.benchmarks.bench_memory
 	$(RUN) -m tests.benchmarks.bench_export
 	$(RUN) -m tests.benchmarks.bench_views
 

@@ -30,16 +30,15 @@ def write(student: StoredStudent, golden: Golden, folder: Path) -> list[Carried]
 
 
 def _int8(student: StoredStudent, golden: Golden) -> Carried:
-    from export.tflm_host import TFLM
+    from export.under_tflm import both
 
     try:
-        # In a process of its own: on some models the interpreter aborts.
-        TFLM.arena(student.model)
+        found = both(student.model, golden.features[:MICRO_CLIPS])
     except ValueError as error:
         raise CannotCarryError(str(error)) from error
-    apart = np.abs(_micro_outputs(student, golden.features[:MICRO_CLIPS]) - golden.outputs[:MICRO_CLIPS])
+    apart = np.abs(found.micro - golden.outputs[: found.clips])
     difference = Difference(float(apart.max()), float(apart.mean()))
-    return Carried(TFLITE, f"TFLM of this host, {MICRO_CLIPS} clips", difference, "the file that was scored")
+    return Carried(TFLITE, f"TFLM of this host, {found.clips} clips", difference, "the file that was scored")
 
 
 def _float(student: StoredStudent, folder: Path, golden: Golden) -> Carried:
@@ -71,28 +70,3 @@ def _invoked(interpreter: Any, inputs: Sequence[NDArray[np.float32]]) -> list[ND
         interpreter.set_tensor(tensor["index"], values)
     interpreter.invoke()
     return [interpreter.get_tensor(tensor["index"]) for tensor in interpreter.get_output_details()]
-
-
-def _micro_outputs(student: StoredStudent, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    from tflite_micro import runtime
-
-    from export.streaming import Int8Stream
-    from export.tflite import Int8Model
-
-    host = Int8Stream(student.model) if student.is_step else Int8Model(student.model)
-    codes = host.quantized(features)
-    micro = runtime.Interpreter.from_bytes(student.model, arena_size=max(1 << 20, 10 * len(student.model)))
-    quantization = micro.get_output_details(0)["quantization_parameters"]
-    found = [_last(micro, host, clip if student.is_step else clip[None]) for clip in codes]
-    scale, zero = np.float32(quantization["scales"][0]), int(quantization["zero_points"][0])
-    return np.asarray((np.stack(found).astype(np.float32) - zero) * scale)
-
-
-def _last(micro: Any, host: Any, steps: NDArray[np.int8]) -> NDArray[np.int8]:
-    states = [np.full(state.shape, state.zero_point, np.int8) for state in getattr(host, "states", ())]
-    for step in steps:
-        for position, values in enumerate([step[None], *states]):
-            micro.set_input(values, position)
-        micro.invoke()
-        states = [micro.get_output(position).copy() for position in range(1, len(states) + 1)]
-    return np.asarray(micro.get_output(0)).reshape(-1).copy()

@@ -7,7 +7,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -22,6 +22,7 @@ from export.results import (
     write_atomically,
 )
 from export.retrained import Retrained, read_retrained
+from export.under_tflm import read_under_tflm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -198,8 +199,17 @@ def _member(front: Front, row: TrialRow) -> dict[str, Any]:
         "score_int8": _number(row.metrics.get("score_int8")),
         "score_float": _number(row.metrics.get("score_float")),
         "footprint": dict(row.footprint),
+        **_under_tflm(results, row),
         "tflite": (results.of(row) / TFLITE).relative_to(home).as_posix(),
     }
+
+
+def _under_tflm(results: Results, row: TrialRow) -> dict[str, Any]:
+    found = read_under_tflm(results.of(row))
+    if found is None:
+        return {}
+    scores = {name: _number(getattr(found, name)) for name in ("score_tflm", "score_host")}
+    return {"tflm": {key: value for key, value in asdict(found).items() if key != "tflite_sha256"} | scores}
 
 
 def _number(value: Any) -> float | None:

@@ -10,15 +10,24 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from export.operators import read_model
-from export.tflite import Int8Model, calibrated, converted, fixes_its_batch, host_interpreter, quantized
+from export.tflite import (
+    Int8Model,
+    calibrated,
+    fixes_its_batch,
+    host_interpreter,
+    in_batches,
+    padded,
+    quantized,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from export.scales import HeardRange, TrainedRanges
+    from export.tflite import Clips
 
 
 @final
@@ -37,16 +46,18 @@ class State:
 
 
 def int8_step(
-    step: nn.Module, inputs: Sequence[tuple[Tensor, ...]], trained: TrainedRanges | HeardRange | None = None
+    convert: Callable[[tuple[Tensor, ...]], bytes],
+    inputs: Sequence[tuple[Tensor, ...]],
+    trained: TrainedRanges | HeardRange | None = None,
 ) -> bytes:
-    """Full INT8 of a module from (frame, *states) to (logits, *states), calibrated on `inputs`, batches of steps.
+    """Full INT8 of a step from (frame, *states) to (logits, *states), calibrated on `inputs`, batches of steps.
 
-    A state's input and output get one range, which holds the extremes of both: so it is fed back as it is. `trained`
-    ranges take the place of calibrated ones.
+    `convert` gives its float .tflite for inputs of such shapes. A state's input and output get one range, which holds
+    the extremes of both: so it is fed back as it is. `trained` ranges take the place of calibrated ones.
     """
-    float_model = converted(step, tuple(tensor[:1].clone() for tensor in inputs[0]))
+    float_model = convert(tuple(tensor[:1].clone() for tensor in inputs[0]))
     # Of the same names, but for whole batches: shapes inside are fixed, and one clip at a time takes half a minute.
-    batched = converted(step, inputs[0])
+    batched = convert(inputs[0])
     ranges = calibrated(batched, [tuple(tensor.numpy() for tensor in one) for one in inputs])
     for before, after in _state_tensors(float_model):
         low = min(float(ranges[name]["min"].min()) for name in (before, after))
@@ -88,14 +99,18 @@ class Int8Stream:
     """A full-INT8 step under LiteRT, taken through every frame of a clip; its outputs are those at the last frame."""
 
     def __init__(self, model: bytes, batch: int = 64, threads: int = 1) -> None:
-        self._interpreter = host_interpreter(model, threads)
         self.states = states_of(model)
         self.batch = 1 if fixes_its_batch(model) else batch
-        self._inputs = self._interpreter.get_input_details()
-        self._outputs = self._interpreter.get_output_details()
-        for tensor in self._inputs:
-            self._interpreter.resize_tensor_input(tensor["index"], [self.batch, *tensor["shape"][1:]])
-        self._interpreter.allocate_tensors()
+        # As `Int8Model`: one per thread.
+        self._interpreters = [self._allocated(host_interpreter(model)) for _ in range(threads)]
+        self._inputs = self._interpreters[0].get_input_details()
+        self._outputs = self._interpreters[0].get_output_details()
+
+    def _allocated(self, interpreter: Any) -> Any:
+        for tensor in interpreter.get_input_details():
+            interpreter.resize_tensor_input(tensor["index"], [self.batch, *tensor["shape"][1:]])
+        interpreter.allocate_tensors()
+        return interpreter
 
     def quantized(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
         """Features [n, frames, mels] as the int8 codes [n, steps, ...] that the device would feed.
@@ -108,43 +123,43 @@ class Int8Stream:
         codes: NDArray[np.int8] = np.clip(np.round(whole / scale) + zero, -128, 127).astype(np.int8)
         return codes.reshape(len(codes), -1, *shape)
 
-    def codes(self, features: NDArray[np.float32]) -> NDArray[np.int8]:
+    def codes(self, features: Clips) -> NDArray[np.int8]:
         """Raw int8 outputs [n, outputs] at the last frame."""
-        codes = self.quantized(features)
-        padded = np.concatenate([codes, np.zeros((-len(codes) % self.batch, *codes.shape[1:]), np.int8)])
-        outputs = [self._walk(padded[at : at + self.batch]) for at in range(0, len(padded), self.batch)]
-        return np.concatenate(outputs)[: len(codes)]
+        return np.concatenate(in_batches(self._interpreters, self._last, features, self.batch))
 
-    def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def outputs(self, features: Clips) -> NDArray[np.float32]:
         """Dequantized outputs [n, outputs] at the last frame."""
+        return self.dequantized(self.codes(features))
+
+    def dequantized(self, codes: NDArray[np.int8]) -> NDArray[np.float32]:
+        """Raw outputs as the numbers that they stand for."""
         scale, zero = self._outputs[0]["quantization"]
-        values: NDArray[np.float32] = (self.codes(features).astype(np.float32) - zero) * np.float32(scale)
+        values: NDArray[np.float32] = (codes.astype(np.float32) - zero) * np.float32(scale)
         return values
 
-    def running(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def running(self, features: Clips) -> NDArray[np.float32]:
         """Dequantized outputs [n, steps, outputs] at every step of features [n, frames, mels]."""
-        parts = [features[at : at + self.batch] for at in range(0, len(features), self.batch)]
-        scale, zero = self._outputs[0]["quantization"]
-        heard = np.concatenate([self._running(self.quantized(part)) for part in parts])
-        values: NDArray[np.float32] = (heard.astype(np.float32) - zero) * np.float32(scale)
-        return values
+        return self.dequantized(self.running_codes(features))
 
-    def _running(self, codes: NDArray[np.int8]) -> NDArray[np.int8]:
-        padded = np.concatenate([codes, np.zeros((self.batch - len(codes), *codes.shape[1:]), np.int8)])
-        return np.stack(list(self._steps(padded)), axis=1)[: len(codes)]
+    def running_codes(self, features: Clips) -> NDArray[np.int8]:
+        """Raw int8 outputs [n, steps, outputs] at every step of features [n, frames, mels]."""
+        return np.concatenate(in_batches(self._interpreters, self._running, features, self.batch))
+
+    def _last(self, interpreter: Any, features: NDArray[np.float32]) -> NDArray[np.int8]:
+        return deque(self._steps(interpreter, features), maxlen=1)[0][: len(features)]
+
+    def _running(self, interpreter: Any, features: NDArray[np.float32]) -> NDArray[np.int8]:
+        return np.stack(list(self._steps(interpreter, features)), axis=1)[: len(features)]
 
     def frames_per_step(self, mels: int) -> int:
         """Frames that one step hears."""
         return math.prod(map(int, self._inputs[0]["shape"][1:])) // mels
 
-    def _walk(self, clips: NDArray[np.int8]) -> NDArray[np.int8]:
-        return deque(self._steps(clips), maxlen=1)[0]
-
-    def _steps(self, clips: NDArray[np.int8]) -> Iterator[NDArray[np.int8]]:
+    def _steps(self, interpreter: Any, features: NDArray[np.float32]) -> Iterator[NDArray[np.int8]]:
         """Logits [batch, outputs] of one frame after another."""
         found = self.first_states()
-        for frame in clips.swapaxes(0, 1):
-            logits, found = self.step(frame, found)
+        for frame in padded(self.quantized(features), self.batch).swapaxes(0, 1):
+            logits, found = self._step(interpreter, frame, found)
             yield logits
 
     def first_states(self) -> list[NDArray[np.int8]]:
@@ -155,19 +170,24 @@ class Int8Stream:
         self, codes: NDArray[np.int8], states: Sequence[NDArray[np.int8]]
     ) -> tuple[NDArray[np.int8], list[NDArray[np.int8]]]:
         """Raw outputs [batch, outputs] of one step, whose input is of these codes, and the states that it leaves."""
+        return self._step(self._interpreters[0], codes, states)
+
+    def _step(
+        self, interpreter: Any, codes: NDArray[np.int8], states: Sequence[NDArray[np.int8]]
+    ) -> tuple[NDArray[np.int8], list[NDArray[np.int8]]]:
         for tensor, values in zip(self._inputs, (codes, *states), strict=True):
-            self._interpreter.set_tensor(tensor["index"], values)
-        self._interpreter.invoke()
-        logits, *after = (self._interpreter.get_tensor(tensor["index"]) for tensor in self._outputs)
+            interpreter.set_tensor(tensor["index"], values)
+        interpreter.invoke()
+        logits, *after = (interpreter.get_tensor(tensor["index"]) for tensor in self._outputs)
         return logits, after
 
 
-def int8_outputs(model: bytes, features: NDArray[np.float32], every_step: bool = False) -> NDArray[np.float32]:
+def int8_outputs(model: bytes, features: Clips, every_step: bool = False, threads: int = 1) -> NDArray[np.float32]:
     """Outputs [n, outputs] of a full-INT8 model for features [n, frames, mels], whole or frame by frame as it hears.
 
-    With `every_step` [n, steps, outputs], of a model that goes in steps.
+    With `every_step` [n, steps, outputs], of a model that goes in steps. The same from any number of `threads`.
     """
     if not read_model(model).is_step:
-        return Int8Model(model).outputs(features)
-    stream = Int8Stream(model)
+        return Int8Model(model, threads=threads).outputs(features)
+    stream = Int8Stream(model, threads=threads)
     return stream.running(features) if every_step else stream.outputs(features)

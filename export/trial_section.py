@@ -10,6 +10,7 @@ from export.chart import lines
 from export.evaluation_rows import drawn
 from export.markup import extend, tag
 from export.tables import bullets, facts_table, plain_table
+from export.under_tflm import read_under_tflm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from export.figures import Member
     from export.front import Front
     from export.results import TrialRow
+    from export.under_tflm import UnderTflm
 
 SHOWN_WARNINGS = 50
 
@@ -29,7 +31,7 @@ def trial_section(front: Front, row: TrialRow, *, chosen: bool) -> Element:
         results = front.study.results
         member = figures.member(front, row)
         rows = with_sounds(member.evaluation, results.of(row), results.folder, embedded=chosen)
-        content = _content(member, rows)
+        content = _content(member, rows, read_under_tflm(results.of(row)))
     except ValueError as error:
         content = [tag("p", f"This trial's folder cannot be shown: {error}")]
     return extend(section, content)
@@ -54,9 +56,9 @@ def _summary(front: Front, row: TrialRow, chosen: bool) -> Element:
     return tag("summary", tag("b", title), pill, *(tag("span", fact, class_="soft") for fact in facts))
 
 
-def _content(member: Member, evaluation: Sequence[Mapping[str, Any]]) -> list[Element]:
+def _content(member: Member, evaluation: Sequence[Mapping[str, Any]], micro: UnderTflm | None) -> list[Element]:
     blocks = [bullets(member.warnings, SHOWN_WARNINGS)] if member.warnings else []
-    first = [_footprint(member), _figures(member), _parameters(member)]
+    first = [_footprint(member), _figures(member, micro), _parameters(member)]
     charts = [_titled(chart.title, lines(chart)) for chart in member.histories]
     rows = [_titled(*drawn(row)) for row in evaluation]
     return [
@@ -92,7 +94,7 @@ def _footprint(member: Member) -> Element:
     return _titled("Footprint", *bars, facts_table(rest))
 
 
-def _figures(member: Member) -> Element:
+def _figures(member: Member, micro: UnderTflm | None) -> Element:
     validation, test = (_mapping(member.metrics.get(split)) for split in ("validation", "test"))
     rows = [
         [name, figures.shown(validation.get(name, "-")), figures.shown(test.get(name, "-"))]
@@ -101,8 +103,22 @@ def _figures(member: Member) -> Element:
     scores = [
         ["score, INT8", figures.score(member.metrics.get("score_int8")), ""],
         ["score, float", figures.score(member.metrics.get("score_float")), ""],
+        *_under_tflm(micro),
     ]
     return _titled("Figures", plain_table(["", "validation", "test"], [*scores, *rows, *_beside_teacher(member)]))
+
+
+def _under_tflm(micro: UnderTflm | None) -> list[list[str]]:
+    if micro is None:
+        return []
+    # Of fewer clips the score would be of other clips than the one above it.
+    beside = (
+        "" if micro.clips == micro.of_clips else f" (the host's kernels on these {figures.score(micro.score_host)})"
+    )
+    return [
+        ["score under TFLM", figures.score(micro.score_tflm) + beside, ""],
+        ["outputs that differ under TFLM", str(micro), ""],
+    ]
 
 
 def _beside_teacher(member: Member) -> list[list[str]]:

@@ -23,6 +23,7 @@ DONE, FAILED, BAD_INPUT, PARTIAL = 0, 1, 2, 3
 OTHERS = {
     "sweep": ("search.sweep", "RECIPE", "the space as a W&B sweep configuration, or a search's runs as a sweep"),
     "rescore": ("search.rescore", "RESULTS N", "a trained trial's INT8 model scored anew on the study's own data"),
+    "cache": ("search.cache", "", "what lies in the cache, and pruning of it"),
     "data": ("search.data_report", "DIR", "counts, duplicates, leaks and the split of a data folder"),
 }
 

@@ -14,6 +14,7 @@ from spaces.budget import Footprint
 from spaces.narrowed import Narrowing, parameters
 from trainables.assignment import candidate_of
 from trainables.cache import content_key
+from trainables.cache_holds import keep_what_is_used
 from trainables.recipe import recipe
 from trainables.trial import run_trial
 
@@ -43,6 +44,7 @@ def run_one(options: Options, path: Path) -> str:
     torch.set_num_threads(options.cpus or 1)
     results = open_results(options.results)
     material = recipe(options.recipe).prepare(options.request)
+    keep_what_is_used()
     conditions = (material.data["content_hash"], material.teacher["content_hash"], options.epochs, options.request.seed)
     folder = results.folder / "one" / content_key("one", params, conditions, options.board, options.calibration)
     metrics = _trained(options, results, options.assignment(material, folder), params, ignored)

@@ -171,7 +171,9 @@ def start_ray(cpus: int, address: str | None, share: Share | None = None) -> Non
 def _environment(share: Share, joined: bool) -> dict[str, str]:
     root = str(Path(__file__).resolve().parent.parent)
     # On a cluster each node has a cache of its own.
-    cache = {name: os.environ[name] for name in ("POTSTILL_CACHE",) if name in os.environ and not joined}
+    cache = {
+        name: os.environ[name] for name in ("POTSTILL_CACHE", "POTSTILL_CACHE_CAP") if name in os.environ and not joined
+    }
     # A job's workers find the project in its working folder, which lies elsewhere on each node.
     path = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {"PYTHONPATH": root}
     return {**path, "OMP_NUM_THREADS": str(share.threads), "TF_CPP_MIN_LOG_LEVEL": "2", **cache}

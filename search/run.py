@@ -15,6 +15,7 @@ from search.options import Ended, Options
 from search.record import describe, previous_run, refuse_other_recipe, refuse_other_run
 from search.teacher_progress import said
 from spaces import recipe_space
+from trainables.cache_holds import keep_what_is_used
 from trainables.recipe import Material, recipe
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def search(options: Options, say: Say, export: Callable[[Path], int]) -> Ended:
     `export` writes front and report of a results folder that holds a trained trial. Raises `ValueError` for anything
     the user can mend, before any training where it can be known.
     """
+    from search.micro_scores import score_front
     from search.side_car import Views
     from search.warm_start import front_points
 
@@ -46,6 +48,8 @@ def search(options: Options, say: Say, export: Callable[[Path], int]) -> Ended:
         views.start(store.results)
         ended = _searched(options, store, material, points, say)
         if ended.trained:
+            if ended.complete:
+                score_front(options, store.results, material, say)
             ended = replace(ended, exported=export(store.results.folder))
         views.finish()
     return ended
@@ -60,7 +64,9 @@ def prepared(options: Options, store: Store, say: Say) -> Material:
     with said(say):
         material = recipe(options.recipe).prepare(options.request)
         # Whatever has to be decoded is decoded now: from here on the recordings may go.
-        recipe(options.recipe).arrays(material)
+        kept = recipe(options.recipe).arrays(material)
+        keep_what_is_used()
+        del kept
     for warning in material.warnings:
         say(f"warning: {warning}")
     run = describe(options, material)

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from trainables.cache import cached_array, content_key
-from trainables.features import corpus_features
+from trainables.features import CHUNK_CLIPS, corpus_features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,4 +53,5 @@ def statistics_values(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32
 
 def _statistics(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32]:
     features = corpus_features(corpus, front_end)
-    return np.concatenate([features.mean(axis=1), features.std(axis=1)], axis=1)
+    parts = (features[at : at + CHUNK_CLIPS] for at in range(0, len(features), CHUNK_CLIPS))
+    return np.concatenate([np.concatenate([part.mean(axis=1), part.std(axis=1)], axis=1) for part in parts])

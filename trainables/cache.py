@@ -7,8 +7,12 @@ import hashlib
 import json
 import os
 import shutil
+import time
+import weakref
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +21,39 @@ import platformdirs
 from filelock import FileLock
 from numpy.typing import DTypeLike
 
+from trainables.cache_holds import register
+from trainables.cache_shelf import MARKER, cap_bytes, keep_under_cap
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Mapped = np.memmap[Any, np.dtype[Any]]
 
 _HEADER_BYTES = 4096
 _CHUNK_BYTES = 1 << 24
-_MARKER = ".complete.json"
+# An entry's last use is written down no more often than that by one process.
+_USE_SECONDS = 60.0
+# A folder's files are compared no more often than that: thousands of recordings take a second.
+_COMPARED_SECONDS = 86_400.0
 
 # Entries whose checksum this process has compared already, by identity of the file on disk.
 _verified: set[tuple[str, int, int, int]] = set()
+_last_marked: dict[Path, float] = {}
 
 
 def cache_folder() -> Path:
     """The folder of all entries: $POTSTILL_CACHE, else the user's cache folder; made when missing.
 
-    A folder that cannot be made or written is a `ValueError`.
+    A folder that cannot be made or written is a `ValueError`, and so is a $POTSTILL_CACHE_CAP that is no size.
     """
     chosen = os.environ.get("POTSTILL_CACHE")
     folder = Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("potstill"))
     try:
-        for name in ("arrays", "folders", "locks"):
+        for name in ("arrays", "folders", "records", "locks", "held"):
             (folder / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"POTSTILL_CACHE: the cache folder {folder} cannot be made: {error.strerror}") from error
     if not os.access(folder / "locks", os.W_OK):
         raise ValueError(f"POTSTILL_CACHE: the cache folder {folder} cannot be written; name another one")
+    cap_bytes(folder)
     return folder
 
 
@@ -76,16 +88,67 @@ def filled_array(key: str, shape: Sequence[int], dtype: DTypeLike, fill: Callabl
     return _entry(key, lambda temporary: _store_filled(temporary, key, tuple(shape), np.dtype(dtype), fill))
 
 
-def cached_folder(key: str, make: Callable[[Path], None]) -> Path:
-    """The folder stored under `key`, filled by `make(empty_folder)` the first time.
+def stacked_array(key: str, rows: int, portions: Callable[[], Iterable[Array]]) -> Mapped:
+    """As `cached_array`, for arrays larger than memory: `rows` rows out of `portions()`, some rows after others."""
 
-    It appears whole or not at all; one that has lost or gained files or bytes is made again.
+    def write(temporary: Path) -> None:
+        coming = iter(portions())
+        first = next(coming)
+
+        def fill(mapped: Mapped) -> None:
+            at = 0
+            for portion in chain([first], coming):
+                mapped[at : at + len(portion)] = portion
+                at += len(portion)
+            assert at == rows, f"{key}: {at} rows of {rows}"
+
+        _store_filled(temporary, key, (rows, *first.shape[1:]), first.dtype, fill)
+
+    return _entry(key, write)
+
+
+def cached_folder(key: str, make: Callable[[Path], None]) -> Path:
+    """The folder stored under `key`, filled by `make(empty_folder)` the first time; kept while this process lives.
+
+    It appears whole or not at all; one that has lost or gained files or bytes, or holds others, is made again.
     """
-    folder = cache_folder() / "folders" / key
+    root = cache_folder()
+    folder = root / "folders" / key
+    register(root).take(key)
     with _lock(key):
-        if not _complete(folder):
+        made = not _complete(folder)
+        if made:
             _make_folder(folder, make)
+        _mark_use(folder / MARKER)
+    if made:
+        keep_under_cap(root)
     return folder
+
+
+def read_record(key: str) -> dict[str, Any] | None:
+    """The small object that `keep_record` stored under `key`; None where there is none or it is damaged."""
+    path = cache_folder() / "records" / f"{key}.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        value: dict[str, Any] = record["value"]
+        if record["key"] != key or record["crc32"] != _checksum_of(value):
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    _mark_use(path)
+    return value
+
+
+def keep_record(key: str, value: Mapping[str, Any]) -> None:
+    """Store an object of plain scalars, lists and objects under `key`; the last writer wins."""
+    path = cache_folder() / "records" / f"{key}.json"
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps({"key": key, "crc32": _checksum_of(value), "value": value}), encoding="utf-8")
+    temporary.replace(path)
+
+
+def _checksum_of(value: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(value, sort_keys=True).encode())
 
 
 def _lock(key: str) -> FileLock:
@@ -93,18 +156,46 @@ def _lock(key: str) -> FileLock:
 
 
 def _entry(key: str, write: Callable[[Path], None]) -> Mapped:
-    path = cache_folder() / "arrays" / f"{key}.array"
+    root = cache_folder()
+    path, mine = root / "arrays" / f"{key}.array", register(root)
+    # Said before it is opened or made: what this process maps is not removed, until nothing refers to it any more.
+    mine.take(key)
+    try:
+        mapped = _opened_or_made(path, key, write)
+    except BaseException:
+        mine.give_back(key)
+        raise
+    weakref.finalize(mapped._mmap, mine.give_back, key).atexit = False  # type: ignore[attr-defined]
+    _mark_use(path)
+    return mapped
+
+
+def _opened_or_made(path: Path, key: str, write: Callable[[Path], None]) -> Mapped:
     stored = _open(path, key)
     if stored is not None:
         return stored
     with _lock(key):
         stored = _open(path, key)
-        if stored is None:
+        made = stored is None
+        if made:
             _write_atomically(path, write)
             stored = _open(path, key)
     if stored is None:
         raise RuntimeError(f"cache: {path} does not hold what was just written; the disk may be failing")
+    if made:
+        keep_under_cap(path.parent.parent)
     return stored
+
+
+def _mark_use(path: Path) -> None:
+    now = time.time()
+    if now - _last_marked.get(path, 0.0) < _USE_SECONDS:
+        return
+    _last_marked[path] = now
+    # The time of access alone: that of writing says whether a checksum was compared already. Another user's file may
+    # refuse it, or a process that prunes have been quicker.
+    with suppress(OSError):
+        os.utime(path, ns=(int(now * 1e9), path.stat().st_mtime_ns))
 
 
 def _write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -185,7 +276,7 @@ def _make_folder(folder: Path, make: Callable[[Path], None]) -> None:
     temporary.mkdir()
     try:
         make(temporary)
-        (temporary / _MARKER).write_text(json.dumps(_contents(temporary)), encoding="utf-8")
+        (temporary / MARKER).write_text(json.dumps(_contents(temporary)), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         temporary.replace(folder)
     finally:
@@ -193,12 +284,31 @@ def _make_folder(folder: Path, make: Callable[[Path], None]) -> None:
 
 
 def _complete(folder: Path) -> bool:
+    """Whether a folder holds what it did: files and bytes at each opening, and once a day every bit of it."""
+    marker = folder / MARKER
     try:
-        return bool(json.loads((folder / _MARKER).read_text(encoding="utf-8")) == _contents(folder))
-    except (OSError, ValueError):
+        marked = json.loads(marker.read_text(encoding="utf-8"))
+        sizes = [path.stat().st_size for path in _files(folder)]
+        if (marked["files"], marked["bytes"]) != (len(sizes), sum(sizes)):
+            return False
+        if time.time() - marker.stat().st_mtime > _COMPARED_SECONDS:
+            if marked != _contents(folder):
+                return False
+            os.utime(marker)
+    except (OSError, ValueError, KeyError, TypeError):
         return False
+    return True
 
 
 def _contents(folder: Path) -> dict[str, int]:
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != _MARKER]
-    return {"files": len(sizes), "bytes": sum(sizes)}
+    checksum = size = 0
+    files = _files(folder)
+    for path in files:
+        content = path.read_bytes()
+        size += len(content)
+        checksum = zlib.crc32(content, zlib.crc32(str(path.relative_to(folder)).encode(), checksum))
+    return {"files": len(files), "bytes": size, "crc32": checksum}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MARKER)

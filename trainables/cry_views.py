@@ -38,7 +38,8 @@ def cry_views(corpus: Corpus, request: Request, window_samples: int) -> TaughtVi
 
 def _yamnet_logits(model: Yamnet, views: Sequence[ClipView], train: NDArray[np.int64]) -> NDArray[np.float32]:
     def logits(view: ClipView) -> Array:
-        return logits_of_scores(model.scores(np.divide(view.audio()[train], 32768, dtype=np.float32)))
+        audio = view.audio()
+        return logits_of_scores(model.scores(np.divide(audio[row], 32768, dtype=np.float32) for row in train))
 
     def kept(view: ClipView) -> Array:
         return cached_array(content_key("yamnet-logits", model.content_hash, view.key), lambda: logits(view))

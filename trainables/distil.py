@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from export.tflite import Clips
     from spaces.candidate import Candidate
     from trainables.phases import Phase
     from trainables.training_set import TrainingSet
 
-SCORING_BATCH = 256
+# On a CPU 64 clips stay in its caches: up to twice as fast as 256, with the same outputs.
+SCORING_BATCH, SCORING_BATCH_ON_GPU = 64, 256
 
 
 @final
@@ -148,11 +150,12 @@ def _out_of_patience(progress: Progress, patience: int | None) -> bool:
 
 
 @torch.no_grad()
-def logits_of(network: nn.Module, features: NDArray[np.float32]) -> NDArray[np.float32]:
+def logits_of(network: nn.Module, features: Clips) -> NDArray[np.float32]:
     """Outputs [clips, classes] in evaluation mode for features [clips, frames, mels]."""
     network.eval()
-    parts = [features[at : at + SCORING_BATCH] for at in range(0, len(features), SCORING_BATCH)]
     device = next(network.parameters()).device
+    batch = SCORING_BATCH if device.type == "cpu" else SCORING_BATCH_ON_GPU
+    parts = (features[at : at + batch] for at in range(0, len(features), batch))
     outputs = [network(torch.from_numpy(np.array(part)).unsqueeze(1).to(device)) for part in parts]
     result: NDArray[np.float32] = torch.cat(outputs).cpu().numpy()
     if not np.isfinite(result).all():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 import torch
@@ -30,24 +32,44 @@ MICRO_VERSION = 1
 CHUNK_CLIPS = 256
 
 
+@final
+@dataclass(frozen=True)
+class PickedClips:
+    """Clips `rows` of mapped features, copied into memory some at a time: when they are sliced."""
+
+    features: NDArray[np.float32]
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice) -> NDArray[np.float32]:
+        return np.ascontiguousarray(self.features[self.rows[part]])
+
+
 def corpus_features(corpus: Corpus, front_end: FrontEnd) -> NDArray[np.float32]:
     """Features [clips, frames, values per frame] of a whole corpus, memory-mapped; computed once for each front end."""
     if front_end.kind == "waveform":
         return _waveforms(corpus, front_end)
     key = features_key(front_end, corpus.content_hash)
-    return _features(key, lambda rows: load_audio(corpus, front_end.clip_samples)[rows], len(corpus.clips), front_end)
+
+    def opened() -> Callable[[slice], NDArray[np.int16]]:
+        return load_audio(corpus, front_end.clip_samples).__getitem__
+
+    return _features(key, opened, len(corpus.clips), front_end)
 
 
 def view_features(view: ClipView, front_end: FrontEnd) -> NDArray[np.float32]:
     """As `corpus_features`, of a view; see `ClipView.heard` for a front end with a shorter clip."""
     key = features_key(front_end, view.key)
-    return _features(key, lambda rows: view.heard(rows, front_end.clip_samples), len(view.audio()), front_end)
+    return _features(key, lambda: partial(view.heard, samples=front_end.clip_samples), len(view.audio()), front_end)
 
 
 def _features(
-    key: str, audio: Callable[[slice], NDArray[np.int16]], clips: int, front_end: FrontEnd
+    key: str, opened: Callable[[], Callable[[slice], NDArray[np.int16]]], clips: int, front_end: FrontEnd
 ) -> NDArray[np.float32]:
     def fill(features: NDArray[np.float32]) -> None:
+        audio = opened()
         for at in range(0, clips, CHUNK_CLIPS):
             rows = slice(at, at + CHUNK_CLIPS)
             features[rows] = clip_features(audio(rows), front_end)

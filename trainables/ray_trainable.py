@@ -19,6 +19,7 @@ from ray import tune
 from export.results import read_object, write_atomically
 from trainables.assignment import Task
 from trainables.cache import cache_folder, cached_array, content_key
+from trainables.cache_holds import keep_what_is_used
 from trainables.disk import NO_SPACE, is_full
 from trainables.distil import StoppedEarlyError
 from trainables.learner import NotANumberError
@@ -83,6 +84,7 @@ class TrialActor(tune.Trainable):
                 self._assignment = replace(assignment, trials=local_copy_of(post.remote) / "trials")
             for key, reference in post.arrays.items():
                 cached_array(key, partial(_fetched, reference))
+            keep_what_is_used()
         except (OSError, ValueError) as error:
             # Raised here it would reach the driver as a death without a reason.
             self._fault = f"a worker cannot begin: {error}"

@@ -83,7 +83,7 @@ def int8_decisions(model: bytes, features: NDArray[np.float32], front_end: Front
     hop = front_end.new_frames_per_decision
     if read_model(model).is_step:
         return _stepped(Int8Stream(model, batch=LANES), features, front_end, hop)
-    return _windowed(Int8Model(model), windows(features, front_end, hop))
+    return _windowed(Int8Model(model, threads=torch.get_num_threads()), windows(features, front_end, hop))
 
 
 def _windowed(model: Int8Model, clips: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -135,11 +135,11 @@ def after_stream(
     A step hears another stretch of the stream before each; a model of whole clips knows nothing of what came before.
     """
     if not read_model(model).is_step:
-        return int8_outputs(model, clips)
+        return int8_outputs(model, clips, threads=torch.get_num_threads())
     lead = min(len(features), _frames(LEAD_SECONDS, front_end))
     starts = np.linspace(0, len(features) - lead, len(clips)).astype(int)
     before = np.stack([features[start : start + lead] for start in starts])
-    return Int8Stream(model).outputs(np.concatenate([before, clips], axis=1))
+    return Int8Stream(model, threads=torch.get_num_threads()).outputs(np.concatenate([before, clips], axis=1))
 
 
 def _frames(seconds: float, front_end: FrontEnd) -> int:

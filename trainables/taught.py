@@ -17,6 +17,7 @@ from trainables.cache import content_key
 from trainables.calibrated import Calibrated
 from trainables.conversion import int8_student, says_every_frame, streaming_difference
 from trainables.distil import Progress, Run, logits_of, teach_in_phases
+from trainables.features import PickedClips
 from trainables.phases import phases_of, plain
 from trainables.recipe import Judgement, Material, OnStream, Recipe, recipe
 from trainables.streams import after_stream, epoch_hop, int8_decisions, stream_features, windows
@@ -80,24 +81,26 @@ def taught_student(
     )
     trained, progress = teach_in_phases(start, phases, run)
     network, ranges = plain(trained.cpu())
-    heard = candidate.front_end.int8_range
-    model = int8_student(network, calibration, ranges, heard)
+    heard, architecture = candidate.front_end.int8_range, (candidate.architecture, outputs)
+    model = int8_student(network, calibration, ranges, heard, architecture)
     judged, every = judged_features(rules, material, data), says_every_frame(network)
-    int8, float32 = int8_outputs(model, judged, every), logits_of(network, judged)
+    threads = torch.get_num_threads()
+    int8, float32 = int8_outputs(model, judged, every, threads), logits_of(network, judged)
     streaming = streaming_difference(network, judged, float32, int8)
     judgement = judged_as_heard(rules, material, candidate, data, model, (int8, float32))
     judgement = replace(judgement, rows=[*judgement.rows, *rules.training_rows(material, candidate)])
     taught = Taught(network, progress, model, judgement, data, streaming)
     if ranges is None:
         return taught
-    calibrated = int8_outputs(int8_student(network, calibration, None, heard), judged, every)
+    by_ranges_heard = int8_student(network, calibration, None, heard, architecture)
+    calibrated = int8_outputs(by_ranges_heard, judged, every, threads)
     by_calibration = rules.judge(material, calibrated, float32)
     return replace(taught, calibrated=Calibrated.of(by_calibration, int8, calibrated, float32))
 
 
-def judged_features(rules: Recipe, material: Material, data: TrainingSet) -> NDArray[np.float32]:
+def judged_features(rules: Recipe, material: Material, data: TrainingSet) -> PickedClips:
     """Features [clips, frames, values per frame] of the clips that a recipe judges a student on."""
-    return np.ascontiguousarray(data.features[rules.judged_rows(material)])
+    return PickedClips(data.features, rules.judged_rows(material))
 
 
 def judged_as_heard(
@@ -138,7 +141,7 @@ def _validation(
 ) -> Callable[[nn.Module], float]:
     """What orders the epochs: the recipe's score, or under a ceiling of false alarms what the recipe makes of it."""
     rows = material.corpus.indices("validation")
-    features = np.ascontiguousarray(data.features[rows])
+    features = PickedClips(data.features, rows)
     if material.max_false_alarms_per_hour is None:
         return lambda student: rules.score(material, rows, logits_of(student, features))
     front_end = candidate.front_end

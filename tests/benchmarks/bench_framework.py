@@ -1,10 +1,9 @@
 # ruff: noqa: T201
-"""What the framework costs: a no-op trial, a real trial beside the same loop run bare, footprints, memory."""
+"""What the framework costs: a no-op trial, footprints, memory."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
 import ray
 import torch
 from ray import tune
@@ -31,15 +29,11 @@ from spaces.board import load_board
 from spaces.budget import Budget, Footprint
 from spaces.candidate import Scalar
 from spaces.narrowed import Narrowing
-from trainables.assignment import Assignment, candidate_of
+from trainables.assignment import Assignment
 from trainables.cache import cache_folder
-from trainables.learner import GRADIENT_CLIP
-from trainables.losses import distillation_loss
+from trainables.cache_shelf import Want, prune
 from trainables.ray_trainable import REPORT, TASKS
 from trainables.recipe import Request, recipe
-from trainables.schedules import learning_rate
-from trainables.students import build_student
-from trainables.training_set import Dealer
 from trainables.trial import run_trial
 from trainables.untrained import footprint_of_untrained
 
@@ -97,7 +91,6 @@ def main() -> None:
     torch.set_num_threads(1)
     subprocess.run([sys.executable, "-m", "tests.benchmarks.bench_framework", "--no-op"], check=True)
     with tempfile.TemporaryDirectory() as folder:
-        real_trial(Path(folder))
         footprints(Path(folder))
     subprocess.run([sys.executable, "-m", "tests.benchmarks.bench_framework", "--memory"], check=True)
 
@@ -130,57 +123,13 @@ def no_op_trials(folder: Path, trials: int, goal: float) -> None:
     print(f"taking it up, to the next trial handed out: {time.perf_counter() - started:.2f} s")
 
 
-def real_trial(folder: Path) -> None:
-    """One trial of the first start point, and the same steps in a bare loop over tensors in RAM."""
-    ours, params = assignment(folder), dict(SPACE.START_POINTS[0])
-    run_trial(ours, 0, params)
-    bare, wholes = [], []
-    for number in range(1, 4):
-        bare.append(bare_seconds(ours, params))
-        started = time.perf_counter()
-        report = run_trial(ours, number, params)
-        wholes.append(time.perf_counter() - started)
-    steps, whole = min(bare), min(wholes)
-    print(
-        f"{EPOCHS} epochs: bare loop {steps:.2f} s, loop in a trial {report['seconds']['training']:.2f} s (validates)"
-    )
-    print(f"whole trial {whole:.2f} s, so {whole - steps:.2f} s beyond the bare loop (best of 3, side by side)")
-
-
-def bare_seconds(ours: Assignment, params: Mapping[str, Scalar]) -> float:
-    """The same epochs, batches, loss and optimizer without validation, checkpoints, conversion or files."""
-    candidate = candidate_of("wakeword", params)
-    data = recipe("wakeword").training_set(ours.material, candidate)
-    features, target, teacher = (
-        torch.from_numpy(np.array(part)) for part in (data.features, data.target, data.teacher)
-    )
-    torch.manual_seed(0)
-    network = build_student(candidate.student, candidate.front_end, 2)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=candidate.schedule.weight_decay, fused=True)
-    dealer = Dealer(np.full(len(data.target), np.nan, np.float32))
-    started = time.perf_counter()
-    for epoch in range(EPOCHS):
-        rows = torch.from_numpy(dealer.epoch_rows(data, candidate.data_mix, 0, epoch))
-        batches = rows.split(candidate.schedule.batch)
-        for step, batch in enumerate(batches):
-            rate = learning_rate(candidate.schedule, (epoch + step / len(batches)) / EPOCHS)
-            optimizer.param_groups[0]["lr"] = rate
-            outputs = network(features[batch].unsqueeze(1))
-            loss = distillation_loss(outputs, teacher[batch], target[batch], candidate.distillation)
-            optimizer.zero_grad()
-            loss.total.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_CLIP)
-            optimizer.step()
-    return time.perf_counter() - started
-
-
 def footprints(folder: Path) -> None:
     """The check of an architecture never seen before, and of one that was."""
     ours, params = assignment(folder), dict(SPACE.START_POINTS[0])
     footprint_of_untrained(ours, params)
-    shutil.rmtree(cache_folder() / "footprints")
-    for state in ("uncached", "cached"):
+    for state in ("uncached", "of an architecture converted before", "cached"):
+        if state != "cached":
+            prune(cache_folder(), Want(kinds=("footprint", "template") if state == "uncached" else ("footprint",)))
         started = time.perf_counter()
         footprint_of_untrained(ours, params)
         print(f"footprint {state}: {time.perf_counter() - started:.4f} s")

@@ -44,7 +44,8 @@ def step(request: pytest.FixtureRequest) -> Converted:
         for _ in range(30):
             student.train()(torch.from_numpy(clips).unsqueeze(1))
     student.eval()
-    return student, clips, int8_step(Step(student), stepped(student, torch.from_numpy(clips))[1])
+    inputs = stepped(student, torch.from_numpy(clips))[1]
+    return student, clips, int8_step(lambda example: converted(Step(student), example), inputs)
 
 
 def test_int8_frame_by_frame_follows_float_on_whole_clips(step: Converted) -> None:

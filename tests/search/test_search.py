@@ -59,7 +59,7 @@ def test_the_results_folder_is_as_documented(finished: tuple[Path, str]) -> None
     trained = [trial for trial in study_of(results).trials if outcome(trial) == "trained"]
     assert len(trained) == 3
     for trial in trained:
-        files = {path.name for path in (results / "trials" / str(trial.number)).iterdir()}
+        files = {path.name for path in (results / "trials" / str(trial.number)).iterdir()} - {"tflm.json"}
         assert files == {
             "student.int8.tflite",
             "student.pt2",
@@ -113,6 +113,23 @@ def test_front_members_exist_and_the_history_has_every_epoch(finished: tuple[Pat
         rows = list(csv.DictReader(history.splitlines()))
         assert [row["epoch"] for row in rows] == ["0", "1"]
         assert {"loss", "hard_loss", "soft_loss", "validation_score"} <= set(rows[0])
+
+
+def test_the_front_was_scored_under_tflm(finished: tuple[Path, str], speech_folder: Path) -> None:
+    results, printed = finished
+    members = json.loads((results / "front.json").read_text())["members"]
+    validation = len(open_corpus(speech_folder, "up").indices("validation"))
+    said = f"under the TFLM interpreter: {len(members)} members of the front, {len(members) * validation} validation"
+    assert said in printed
+    for member in members:
+        found = member["tflm"]
+        stored = json.loads((results / member["tflite"]).with_name("tflm.json").read_text())
+        assert stored["schema"] == 1 and found.items() <= stored.items()
+        assert (found["clips"], found["outputs"]) == (validation, 2 * validation)
+        assert found["score_host"] == pytest.approx(member["score_int8"])
+        assert found["largest_step"] <= 1 and found["differing"] <= 0.1 * found["outputs"]
+        assert found["score_tflm"] == pytest.approx(member["score_int8"], abs=0.1)
+    assert {path.parent.name for path in (results / "trials").glob("*/tflm.json")} == {str(m["trial"]) for m in members}
 
 
 def test_the_same_command_resumes(finished: tuple[Path, str], speech_folder: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from trainables import cache
-from trainables.cache import cache_folder, cached_array, cached_folder, content_key, filled_array
+from trainables.cache import cache_folder, cached_array, cached_folder, content_key, filled_array, stacked_array
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +96,17 @@ def test_filled_array_hands_out_zeros_to_fill() -> None:
     stored = filled_array("k", (2, 3), np.int16, fill)
     assert stored.dtype == np.int16
     assert stored.tolist() == [[0, 0, 0], [7, 7, 7]]
+
+
+def test_stacked_array_is_made_of_portions_once() -> None:
+    portions = [np.full((2, 3), 1, np.float16), np.full((1, 3), 2, np.float16)]
+    stored = stacked_array("k", 3, lambda: iter(portions))
+    assert stored.dtype == np.float16
+    assert stored.shape == (3, 3)
+    assert stored[:, 0].tolist() == [1, 1, 2]
+    assert stacked_array("k", 3, never).tolist() == stored.tolist()
+    with pytest.raises(AssertionError, match="other: 3 rows of 4"):
+        stacked_array("other", 4, lambda: iter(portions))
 
 
 def test_array_without_plain_numbers_is_refused() -> None:

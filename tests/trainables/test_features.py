@@ -17,7 +17,7 @@ from spaces.front_end import FrontEnd, micro_front_end
 from spaces.wakeword import CLIP_SECONDS
 from trainables.corpora.audio import load_audio
 from trainables.corpora.wakeword_task import open_corpus
-from trainables.features import corpus_features, log_mel
+from trainables.features import PickedClips, corpus_features, log_mel
 
 
 def torchaudios(audio: torch.Tensor, front_end: FrontEnd) -> torch.Tensor:
@@ -138,3 +138,11 @@ def test_yamnets_own_triangles_hardly_differ() -> None:
     expected = (torch.log(torch.fft.rfft(frames, n=512).abs() @ yamnets + 1e-3) + 2.0) / 3.0
     # A low triangle holds a bin or two, and where its sides run decides much of it.
     assert float((log_mel(audio, YAMNET_FRONT_END) - expected).abs().mean()) < 0.03
+
+
+def test_picked_clips_are_copied_when_they_are_sliced() -> None:
+    features = np.arange(24, dtype=np.float32).reshape(6, 2, 2)
+    picked = PickedClips(features, np.array([4, 1, 3]))
+    assert len(picked) == 3
+    assert np.array_equal(picked[1:3], features[[1, 3]])
+    assert not np.shares_memory(picked[:], features)

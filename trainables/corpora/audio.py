@@ -16,7 +16,6 @@ from typing import Any, final
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from scipy.signal import firwin, resample_poly
 
 from trainables.cache import Mapped, cache_folder, content_key, filled_array
 from trainables.corpora.corpus import Corpus
@@ -79,6 +78,9 @@ def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
     """`samples` at another rate, through a polyphase low-pass filter."""
     if from_hz == to_hz:
         return samples
+    # Takes most of a second to import, and clips that are decoded already need none of it.
+    from scipy.signal import resample_poly
+
     divisor = math.gcd(from_hz, to_hz)
     up, down = to_hz // divisor, from_hz // divisor
     return np.asarray(resample_poly(samples, up, down, window=_low_pass(max(up, down))), np.float32)
@@ -86,6 +88,8 @@ def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
 
 @functools.cache
 def _low_pass(ratio: int) -> NDArray[np.float64]:
+    from scipy.signal import firwin
+
     # The filter that resample_poly designs anew at every call, which costs more than the filtering of one clip.
     return np.asarray(firwin(20 * ratio + 1, 1 / ratio, window=("kaiser", 5.0)))
 

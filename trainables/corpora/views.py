@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-from scipy.signal import oaconvolve
 
 from trainables.cache import Array, Mapped, cached_array, content_key, filled_array
 from trainables.corpora.acoustics import mix
@@ -116,6 +115,8 @@ def disturbed(clip: Samples, around: Disturbances, rule: Rule, random: np.random
 
 def reverberant(clip: Samples, room: Samples) -> Samples:
     """The clip in a room, at its own length and RMS."""
+    from scipy.signal import oaconvolve
+
     wet = oaconvolve(clip, room)[: len(clip)]
     return np.asarray(wet * np.sqrt(_power(clip) / max(_power(wet), 1e-20)), np.float32)
 

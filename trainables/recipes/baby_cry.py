@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -230,7 +230,7 @@ def _teacher(request: Request, corpus: Corpus) -> tuple[Teacher, list[str]]:
     model = Yamnet(Path(request.teacher.removeprefix(YAMNET)))
 
     def logits() -> NDArray[np.float32]:
-        return logits_of_scores(model.scores(np.divide(load_audio(corpus, WINDOW_SAMPLES), 32768, dtype=np.float32)))
+        return logits_of_scores(model.scores(_in_floats(load_audio(corpus, WINDOW_SAMPLES))))
 
     kept = cached_array(content_key("yamnet-logits", model.content_hash, audio_key(corpus, WINDOW_SAMPLES)), logits)
     return Teacher(np.array(kept), model.name, model.content_hash, model.parameters), []
@@ -287,9 +287,12 @@ def _window_figures(
 
 def _quiet(corpus: Corpus, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Windows whose RMS lies under -50 dBFS."""
-    audio = np.divide(load_audio(corpus, WINDOW_SAMPLES)[rows], 32768, dtype=np.float32)
-    quiet: NDArray[np.bool_] = np.square(audio).mean(axis=1) < 10 ** (QUIET_DBFS / 10)
-    return quiet
+    audio, threshold = load_audio(corpus, WINDOW_SAMPLES), 10 ** (QUIET_DBFS / 10)
+    return np.array([np.square(window).mean() < threshold for window in _in_floats(audio[row] for row in rows)])
+
+
+def _in_floats(audio: Iterable[NDArray[np.int16]]) -> Iterator[NDArray[np.float32]]:
+    return (np.divide(window, 32768, dtype=np.float32) for window in audio)
 
 
 def _evaluation(

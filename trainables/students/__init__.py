@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib
 import pkgutil
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -27,3 +30,12 @@ def build_student(student: Student, front_end: FrontEnd, outputs: int) -> nn.Mod
         raise ValueError(f"student: {student.kind!r} is unknown; there are {', '.join(kinds())}")
     module = importlib.import_module(f"trainables.students.{student.kind}")
     return cast("nn.Module", module.build(student.arguments, front_end, outputs))
+
+
+@functools.cache
+def sources_hash() -> str:
+    """Changes with the code of any student: what is kept of an architecture holds for one."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__path__[0]).glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cache import Array, Mapped, cached_array, content_key, filled_array
+from trainables.cache import Array, Mapped, content_key, filled_array, stacked_array
 from trainables.corpora.audio import load_audio
 
 if TYPE_CHECKING:
@@ -33,12 +34,11 @@ def embeddings_key(encoder: Encoder, corpus: Corpus, clip_seconds: float) -> str
 def embeddings(encoder: Encoder, corpus: Corpus, clip_seconds: float) -> Mapped:
     """Float16 [clips, steps, width] of every clip, memory-mapped."""
 
-    def heard() -> Array:
-        return np.concatenate(
-            [half(encoder.embed(audio), encoder.name) for _, audio in portions(encoder.name, corpus, clip_seconds)]
-        )
+    def heard() -> Iterator[Array]:
+        for _, audio in portions(encoder.name, corpus, clip_seconds):
+            yield half(encoder.embed(audio), encoder.name)
 
-    return cached_array(embeddings_key(encoder, corpus, clip_seconds), heard)
+    return stacked_array(embeddings_key(encoder, corpus, clip_seconds), len(corpus.clips), heard)
 
 
 def states(key: str, encoder: Encoder, corpus: Corpus, clip_seconds: float, hear: Hear) -> Mapped:
@@ -47,14 +47,28 @@ def states(key: str, encoder: Encoder, corpus: Corpus, clip_seconds: float, hear
     places = hear(silence)[1]
 
     def fill(kept: Mapped) -> None:
-        embedded = []
-        for rows, audio in portions(encoder.name, corpus, clip_seconds):
-            embedding, heard = hear(audio)
-            embedded.append(half(embedding, encoder.name))
-            kept[:, rows] = np.stack([half(place, encoder.name) for place in heard])
-        cached_array(embeddings_key(encoder, corpus, clip_seconds), lambda: np.concatenate(embedded))
+        def both() -> Iterator[Array]:
+            for rows, audio in portions(encoder.name, corpus, clip_seconds):
+                embedding, heard = hear(audio)
+                kept[:, rows] = np.stack([half(place, encoder.name) for place in heard])
+                yield half(embedding, encoder.name)
+
+        beside(embeddings_key(encoder, corpus, clip_seconds), len(corpus.clips), both)
 
     return filled_array(key, (len(places), len(corpus.clips), *places[0].shape[1:]), np.float16, fill)
+
+
+def beside(key: str, rows: int, both: Callable[[], Iterator[Array]]) -> None:
+    """Run through `both()`, which does something else with each portion of `rows` rows, and keep these if need be."""
+    run = []
+
+    def noted() -> Iterator[Array]:
+        run.append(True)
+        yield from both()
+
+    stacked_array(key, rows, noted)
+    if not run:
+        deque(both(), maxlen=0)
 
 
 def portions(name: str, corpus: Corpus, clip_seconds: float) -> Iterator[tuple[slice, NDArray[np.float32]]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainables.cache import Array, Mapped, cached_array, content_key, filled_array
+from trainables.cache import Array, Mapped, cached_array, content_key, filled_array, stacked_array
 from trainables.teachers import CLASSIFIER, open_encoder
 from trainables.teachers.cross_fitted import units
-from trainables.teachers.embedded import PORTION, clip_samples, embeddings, embeddings_key, half
+from trainables.teachers.embedded import PORTION, beside, clip_samples, embeddings, embeddings_key, half
 from trainables.teachers.ensemble import joined, members_of
 from trainables.teachers.fine_tuning import fine_tuning_of
 from trainables.teachers.head import HEAD_VERSION, cross_fitted_view_logits
@@ -73,11 +73,11 @@ def _view_logits(
 def _embedded(encoder: Encoder, view: ClipView, train: NDArray[np.int64], samples: int) -> Mapped:
     """Float16 [training clips, steps, width]."""
 
-    def heard() -> Array:
-        clips = [half(encoder.embed(_sound(view, rows, samples)), encoder.name) for rows in _portions(train)]
-        return np.concatenate(clips)
+    def heard() -> Iterator[Array]:
+        for rows in _portions(train):
+            yield half(encoder.embed(_sound(view, rows, samples)), encoder.name)
 
-    return cached_array(_embeddings_key(encoder, view, samples), heard)
+    return stacked_array(_embeddings_key(encoder, view, samples), len(train), heard)
 
 
 def view_layer_states(
@@ -90,13 +90,14 @@ def view_layer_states(
     _, steps, width = encoder.embed_layers(_sound(view, train[:1], samples), layers[:1])[1][0].shape
 
     def fill(states: Mapped) -> None:
-        embedded = []
-        for rows in _portions(train):
-            embeddings, heard = encoder.embed_layers(_sound(view, rows, samples), layers)
-            embedded.append(half(embeddings, encoder.name))
-            states[:, rows] = np.stack([half(layer, encoder.name) for layer in heard])
+        def both() -> Iterator[Array]:
+            for rows in _portions(train):
+                embeddings, heard = encoder.embed_layers(_sound(view, rows, samples), layers)
+                states[:, rows] = np.stack([half(layer, encoder.name) for layer in heard])
+                yield half(embeddings, encoder.name)
+
         # What the pass gives beside the states need not be heard again.
-        cached_array(_embeddings_key(encoder, view, samples), lambda: np.concatenate(embedded))
+        beside(_embeddings_key(encoder, view, samples), len(train), both)
 
     key = content_key("view-layer-states", encoder.content_hash, view.key, samples, list(layers))
     filled_array(key, (len(layers), len(corpus.clips), steps, width), np.float16, fill)

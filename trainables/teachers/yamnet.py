@@ -44,8 +44,8 @@ class Yamnet(Encoder):
             raise ValueError(f"--teacher: yamnet:{path} has no output of {CLASSES} scores, so it is no YAMNet")
         self._width = EMBEDDING_WIDTH if EMBEDDING_WIDTH in widths else CLASSES
 
-    def scores(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
-        """16 kHz audio [clips, samples] in [-1, 1) to sigmoids [clips, 521], the mean over the clip's patches."""
+    def scores(self, audio: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """16 kHz audio, clips of [samples] in [-1, 1) to sigmoids [clips, 521], the mean over the clip's patches."""
         return np.stack([_output(self._answers(clip), CLASSES).mean(axis=0) for clip in audio])
 
     def embed(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
