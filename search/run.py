@@ -128,8 +128,6 @@ def _fit(options: Options, store: Store, study: optuna.Study, cluster: Cluster) 
 
 
 def _look_again(options: Options, store: Store, cluster: Cluster, say: Say) -> None:
-    from search.listed_tasks import ListedTasks
-
     def told(task: Task, report: Mapping[str, Any]) -> None:
         store.after_a_task(task.name)
         say(line(task, report))
@@ -143,7 +141,7 @@ def _look_again(options: Options, store: Store, cluster: Cluster, say: Say) -> N
     if tasks:
         say(f"training {len(tasks)} more: the front with fresh seeds, their twins, or a pick at full length")
         cluster.start()
-        cluster.run(ListedTasks(tasks, told))
+        cluster.run_listed(tasks, told)
 
 
 def _ended(study: optuna.Study, trials: int, cluster: Cluster) -> Ended:

@@ -82,16 +82,20 @@ class Due:
     epoch: int
     epochs: int
 
-    def figures(self) -> dict[str, float]:
-        """Train it, alone; its figures, the seconds that it took among them."""
+    def figures(self) -> Figures | Exception:
+        """Train it, alone: its figures, the seconds that it took among them, or what went wrong."""
         started = time.perf_counter()
-        figures = self.learner.epoch(self.epoch, self.epochs)
+        try:
+            figures = self.learner.epoch(self.epoch, self.epochs)
+        except Exception as error:
+            return error
         return {**figures, "seconds": time.perf_counter() - started}
 
 
+Figures = dict[str, float]
 Result = TypeVar("Result")
-# Yields each epoch when it is due and is sent its figures.
-Teaching = Generator[Due, dict[str, float], Result]
+# Yields each epoch when it is due, and is sent its figures.
+Teaching = Generator[Due, Figures, Result]
 
 
 def alone(teaching: Teaching[Result]) -> Result:
@@ -99,12 +103,15 @@ def alone(teaching: Teaching[Result]) -> Result:
     try:
         due = next(teaching)
         while True:
-            due = teaching.send(due.figures())
+            due = told(teaching, due.figures())
     except StopIteration as ended:
         result: Result = ended.value
         return result
-    finally:
-        teaching.close()
+
+
+def told(teaching: Teaching[Any], figures: Figures | Exception) -> Due:
+    """The next epoch that is due when the last one ended so; what went wrong is raised inside the run."""
+    return teaching.throw(figures) if isinstance(figures, Exception) else teaching.send(figures)
 
 
 @final

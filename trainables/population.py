@@ -5,19 +5,17 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from trainables.distil import told
 from trainables.draws import Draws
 from trainables.learner import Lesson, NotANumberError
 from trainables.quantization_aware import QuantizationAware
 from trainables.stacked_learners import StackedLearners
 
 if TYPE_CHECKING:
-    from trainables.distil import Due, Teaching
+    from trainables.distil import Due, Figures, Result, Teaching
     from trainables.learner import Learner
-
-Result = TypeVar("Result")
-Figures = dict[str, float]
 
 
 class PopulationError(RuntimeError):
@@ -40,7 +38,7 @@ def together(members: Sequence[Teaching[Result]]) -> Iterator[Result]:
     while due:
         for member, figures in zip(list(due), trained(list(due.values())), strict=True):
             try:
-                due[member] = member.throw(figures) if isinstance(figures, Exception) else member.send(figures)
+                due[member] = told(member, figures)
             except StopIteration as ended:
                 del due[member]
                 yield ended.value
@@ -67,12 +65,9 @@ def _likeness(learner: Learner, place: int) -> Hashable:
 
 
 def _trained_alike(epochs: Sequence[Due]) -> list[Figures | Exception]:
-    started = time.perf_counter()
     if len(epochs) == 1:
-        try:
-            return [epochs[0].figures()]
-        except NotANumberError as error:
-            return [error]
+        return [epochs[0].figures()]
+    started = time.perf_counter()
     try:
         found = _epoch_of_all([due.learner for due in epochs], [_lesson(due) for due in epochs])
     except Exception as error:

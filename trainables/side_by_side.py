@@ -159,11 +159,21 @@ def _noise(p: float, counts: Sequence[int], draws: Sequence[Draws], input: Tenso
 
 
 def _recurrent(func: Any, input: Tensor, states: Any, weights: Sequence[Tensor], *settings: Any) -> Any:
-    bias, layers, dropout, _, bidirectional, batch_first = settings
-    assert (bias, dropout, bidirectional, batch_first) == (True, 0.0, False, True), settings
-    heard = _BehindVmap.apply(partial(_layers, RECURRENT[func], layers), input, *weights)
+    bias, layers, dropout, _, bidirectional, _ = settings
+    assert (bias, dropout) == (True, 0.0), settings
+    if input.device.type == "cpu" and not bidirectional:
+        work = partial(_layers, RECURRENT[func], layers)
+    else:
+        # A GPU has one kernel for all frames, which is worth more than one step for all members.
+        work = partial(_by_turns, partial(_kernel, func, states, settings))
+    heard = _BehindVmap.apply(work, input, *weights)
     # No student reads the last states.
     return (heard, *states) if isinstance(states, tuple) else (heard, states)
+
+
+def _kernel(func: Any, states: Any, settings: Sequence[Any], input: Tensor, *weights: Tensor) -> Tensor:
+    heard: Tensor = func(input, states, weights, *settings)[0]
+    return heard
 
 
 def _layers(work: Callable[..., Tensor], layers: int, input: Tensor, *weights: Tensor) -> Tensor:
