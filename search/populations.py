@@ -29,15 +29,18 @@ class Populations:
         return min(self._of(task)[1], self._fair)
 
     def alike(self, task: Task, other: Task) -> bool:
-        """Whether two tasks train one architecture."""
-        return self._of(task)[0] == self._of(other)[0]
+        """Whether two tasks train one architecture as long."""
+        return self._kind(task) == self._kind(other)
 
     def in_runs(self, tasks: Sequence[Task]) -> list[Task]:
         """The tasks with those that are alike one after another, in the order of the first of each kind."""
-        first: dict[str, int] = {}
+        first: dict[object, int] = {}
         for place, task in enumerate(tasks):
-            first.setdefault(self._of(task)[0], place)
-        return sorted(tasks, key=lambda task: first[self._of(task)[0]])
+            first.setdefault(self._kind(task), place)
+        return sorted(tasks, key=lambda task: first[self._kind(task)])
+
+    def _kind(self, task: Task) -> tuple[str, int | None]:
+        return self._of(task)[0], task.epochs
 
     def _of(self, task: Task) -> tuple[str, int]:
         """Architecture, and the members that it is worth."""

@@ -110,6 +110,9 @@ def _fit(options: Options, store: Store, study: optuna.Study, cluster: Cluster) 
     ceilings = [ceiling_of(objective.name, options.budget.as_dict()) for objective in space.OBJECTIVES]
     progress = Progress(study, options.trials, ceilings, lambda: cluster.running)
     cluster.start()
+    left = options.trials - counted(study)
+    # Candidates that share an architecture make another search: only where it was asked for.
+    populations = None if options.population is None else cluster.populations(left)
     source = OptunaTasks(
         study,
         space,
@@ -117,12 +120,13 @@ def _fit(options: Options, store: Store, study: optuna.Study, cluster: Cluster) 
         options.budget,
         cluster.footprints(),
         store.results.trials,
-        options.trials - counted(study),
+        left,
         [lambda number, *told: store.after_a_task(f"trials/{number}"), progress.ended],
         store.before_a_trial,
+        populations,
     )
     with progress.shown():
-        cluster.run(source, cluster.referee(space.OBJECTIVES))
+        cluster.run(source, cluster.referee(space.OBJECTIVES), populations)
     if isinstance(cluster.fault, NothingFitsError) and all(outcome(trial) != "trained" for trial in study.trials):
         raise cluster.fault
 
