@@ -172,8 +172,8 @@ def parser_of(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argpar
         type=_members,
         default=None,
         metavar="N",
-        help="students of one architecture that one Ray trial trains at once: auto (default: in --confirm and --ablation, "
-        "as many as pay on the device), off, or a number, which the search then heeds too",
+        help="students of one architecture that a Ray trial trains at once: auto (the default: as many as pay on the "
+        "device, in --confirm and --ablation), off, or a number, which the search then heeds too",
     )
     return parser
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @final
 class Populations:
-    """Populations of a recipe's tasks on one kind of device: of `asked` members, or where that is None of as many as pay.
+    """Populations of a recipe's tasks: of `asked` members, or where that is None of as many as pay on the device.
 
     `workers` share the tasks: no population takes so many that another worker has nothing to do.
     """

@@ -94,9 +94,7 @@ class Cluster:
         judge = remembered(Judge(self._options.stop, objectives), self._store.results.trials)
         return start_referee(judge, rungs)
 
-    def run(
-        self, source: Source, referee: RemoteReferee | None = None, populations: Populations | None = None
-    ) -> None:
+    def run(self, source: Source, referee: RemoteReferee | None = None, populations: Populations | None = None) -> None:
         """Run the tasks of `source` to the end, or until `fault` says why not; nothing is left begun."""
         deaths = Deaths()
         self._searcher = TaskSearcher(source, deaths, self._options.batch, populations)

@@ -53,9 +53,7 @@ class TaskSearcher(Searcher):
     handed out again. `stopped_by` holds what ended the search before its time.
     """
 
-    def __init__(
-        self, source: Source, deaths: Deaths, batch: int = 1, populations: Populations | None = None
-    ) -> None:
+    def __init__(self, source: Source, deaths: Deaths, batch: int = 1, populations: Populations | None = None) -> None:
         super().__init__(metric=None, mode=None)
         self._source, self._deaths, self._batch, self._populations = source, deaths, batch, populations
         self._running: dict[str, deque[Task]] = {}

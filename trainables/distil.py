@@ -144,9 +144,7 @@ def teach_in_phases(network: nn.Module, phases: Sequence[Phase], run: Run) -> tu
     return alone(teaching_in_phases(network, phases, run))
 
 
-def teaching_in_phases(
-    network: nn.Module, phases: Sequence[Phase], run: Run
-) -> Teaching[tuple[nn.Module, Progress]]:
+def teaching_in_phases(network: nn.Module, phases: Sequence[Phase], run: Run) -> Teaching[tuple[nn.Module, Progress]]:
     """As `teach_in_phases`, for whoever trains the epochs that are due."""
     learner, progress, begun = _begun(network, phases, run)
     waiting = list(phases[len(begun) :])

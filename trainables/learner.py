@@ -156,7 +156,7 @@ class Learner:
 
 @final
 class Lesson:
-    """One epoch of a learner: rows and views of its `batches`, the learning `rates` of their steps, and their losses."""
+    """One epoch of a learner: rows and views of its `batches`, the learning `rates` of its steps, and their losses."""
 
     def __init__(self, learner: Learner, epoch: int, epochs: int) -> None:
         """Deals the learner the epoch's clips."""

@@ -92,9 +92,7 @@ class StackedLearners:
 
     def _named_weights(self) -> dict[str, Tensor]:
         parts = self._weights.split([shape.numel() for shape in self._shapes.values()], dim=1)
-        return {
-            name: part.reshape(-1, *shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
-        }
+        return {name: part.reshape(-1, *shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
 
     @torch.no_grad()
     def _descend(self, rates: Sequence[float]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 figures = list(ratios(candidate(student, front_end), torch.device(device)))
                 quickest = min(seconds for seconds, _ in figures)
                 per_hour = 3600 / (quickest * STEPS_OF_A_STUDENT / STEPS)
-                print(f"| {name} | {per_hour:.0f} | " + " | ".join(f"{ratio:.2f}" for _, ratio in figures) + " |", flush=True)
+                columns = [f"{per_hour:.0f}", *(f"{ratio:.2f}" for _, ratio in figures)]
+                print(f"| {name} | " + " | ".join(columns) + " |", flush=True)
 
 
 def candidate(student: Student, front_end: Mapping[str, int]) -> Candidate:
@@ -76,11 +77,9 @@ def ratios(asked: Candidate, device: torch.device) -> Iterator[tuple[float, floa
     data = noise(asked, STEPS * asked.schedule.batch)
     for members in MEMBERS:
         apart, beside = learner(asked, data, 0, device), [learner(asked, data, n, device) for n in range(members)]
-        one, all_of_them = [], []
-        for _ in range(ROUNDS):
-            one.append(seconds_of(lambda: Due(apart, 0, 20).figures(), device))
-            all_of_them.append(seconds_of(lambda: trained([Due(own, 0, 20) for own in beside]), device))
-        yield min(one), members * min(one) / min(all_of_them)
+        pairs = [(seconds_of([apart], device), seconds_of(beside, device)) for _ in range(ROUNDS)]
+        one, all_of_them = map(min, zip(*pairs, strict=True))
+        yield one, members * one / all_of_them
 
 
 def noise(asked: Candidate, clips: int) -> TrainingSet:
@@ -99,11 +98,10 @@ def learner(asked: Candidate, data: TrainingSet, seed: int, device: torch.device
     return Learner(network, data, asked, seed)
 
 
-def seconds_of(work: Callable[[], object], device: torch.device) -> float:
-    """Until the device is done."""
+def seconds_of(learners: Sequence[Learner], device: torch.device) -> float:
+    """An epoch of all, until the device is done."""
     started = time.perf_counter()
-    outcome = work()
-    failed = [one for one in (outcome if isinstance(outcome, list) else [outcome]) if isinstance(one, Exception)]
+    failed = [figures for figures in trained([Due(own, 0, 20) for own in learners]) if isinstance(figures, Exception)]
     if failed:
         raise failed[0]
     if device.type == "cuda":

@@ -58,7 +58,8 @@ def report(name: str, outcome: str = "trained") -> dict[str, Any]:
 
 def test_tasks_of_one_architecture_come_together_in_any_order() -> None:
     twins = {**TINY, "alpha": 1.0, "peak_lr": 3e-3}
-    mixed = [task for three in zip(seeds(TINY, "0"), seeds(LONG, "1"), seeds(twins, "2"), strict=True) for task in three]
+    listed = [seeds(TINY, "0"), seeds(LONG, "1"), seeds(twins, "2")]
+    mixed = [task for three in zip(*listed, strict=True) for task in three]
     ours, told = searcher(mixed)
     config = ours.suggest("a")
     first = names(config)

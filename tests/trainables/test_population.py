@@ -213,7 +213,7 @@ def test_one_in_another_phase_trains_alone(sizes: list[int]) -> None:
         return nn.Sequential(network, nn.Linear(2, 2))
 
     phased = (Phase(1, changed),)
-    members = [teaching(run_of(plain(), 0, 2)), teaching(run_of(plain(), 1, 2), phased), teaching(run_of(plain(), 2, 2))]
+    members = [teaching(run_of(plain(), seed, 2), phased if seed == 1 else ()) for seed in range(3)]
     ended = dict(together([numbered(number, member) for number, member in enumerate(members)]))
     steps = len(sizes) // 2
     assert sizes == [3] * steps + [2] * steps
