@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from trainables.draws import Draws
 
 Listen = Callable[[nn.Module, Tensor], Any]
+# Device types on which a convolution keeps busy whatever runs it: channels of all members as groups of one, vmap's way,
+# take three to five times as long as one member after another.
+BY_TURNS = frozenset({"cpu"})
 # What torch.nn's recurrent layers call.
 RECURRENT = {torch.gru: stacked_gru, torch.lstm: stacked_lstm}
 
@@ -86,7 +89,7 @@ class _Stacked(TorchFunctionMode):
             return self._dropout(*args, **kwargs)
         if func is functional.batch_norm:
             return self._batch_norm(*args, **kwargs)
-        if func is functional.conv2d and args[0].device.type == "cpu":
+        if func is functional.conv2d and args[0].device.type in BY_TURNS:
             return _BehindVmap.apply(partial(_by_turns, partial(func, **kwargs)), *args)
         if func in RECURRENT:
             return _recurrent(func, *args)
@@ -102,7 +105,7 @@ class _Stacked(TorchFunctionMode):
     ) -> Tensor:
         if self._there is not None:
             return _batch_norm_of(self._there, input, (mean, variance), weight, bias, **how)
-        if input.device.type == "cpu":
+        if input.device.type in BY_TURNS:
             return _BehindVmap.apply(
                 partial(_by_turns, partial(functional.batch_norm, **how)), input, mean, variance, weight, bias
             )
@@ -135,10 +138,7 @@ class _BehindVmap(torch.autograd.Function):
 
 
 def _by_turns(call: Callable[..., Tensor], *args: Any) -> Tensor:
-    """One operator, member after member, stacked without a change of their order in memory.
-
-    Channels of all members as groups of one convolution, vmap's way, take three to five times as long on a CPU.
-    """
+    """One operator, member after member, stacked without a change of their order in memory."""
     members = len(args[0])
     apart = [arg.unbind() if isinstance(arg, Tensor) else (arg,) * members for arg in args]
     outputs = [call(*own) for own in zip(*apart, strict=True)]
@@ -161,10 +161,10 @@ def _noise(p: float, counts: Sequence[int], draws: Sequence[Draws], input: Tenso
 def _recurrent(func: Any, input: Tensor, states: Any, weights: Sequence[Tensor], *settings: Any) -> Any:
     bias, layers, dropout, _, bidirectional, _ = settings
     assert (bias, dropout) == (True, 0.0), settings
-    if input.device.type == "cpu" and not bidirectional:
+    if input.device.type in BY_TURNS and not bidirectional:
         work = partial(_layers, RECURRENT[func], layers)
     else:
-        # A GPU has one kernel for all frames, which is worth more than one step for all members.
+        # A GPU has one kernel for all frames, which should be worth more than one step for all members.
         work = partial(_by_turns, partial(_kernel, func, states, settings))
     heard = _BehindVmap.apply(work, input, *weights)
     # No student reads the last states.
@@ -193,6 +193,7 @@ def _batch_norm_of(
     """Batch normalisation by the statistics of the clips that are `there` [batch], which `running` ones follow."""
     assert training
     one, axes = (1, -1, *(1 for _ in input.shape[2:])), (0, *range(2, input.dim()))
+    given, input = input.dtype, input.to(weight.dtype)
     kept = there.view(-1, *(1 for _ in input.shape[1:])).to(input.dtype)
     count = kept.sum() * math.prod(input.shape[2:])
     mean = (input * kept).sum(axes) / count
@@ -201,4 +202,4 @@ def _batch_norm_of(
     with torch.no_grad():
         for statistic, now in zip(running, (mean, variance * count / (count - 1)), strict=True):
             statistic.mul_(1 - momentum).add_(momentum * now)
-    return centred * ((variance + eps).rsqrt() * weight).view(one) + bias.view(one)
+    return (centred * ((variance + eps).rsqrt() * weight).view(one) + bias.view(one)).to(given)

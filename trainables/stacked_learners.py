@@ -37,7 +37,7 @@ class StackedLearners:
             for name, _ in networks[0].named_buffers()
         }
         self._moments = [_rows(_moments(learner, name) for learner in learners) for name in MOMENTS]
-        self._steps = torch.tensor([_steps(learner) for learner in learners], dtype=torch.float64)
+        self._steps = _exact([_steps(learner) for learner in learners])
         self._averaged = [int(learner.average.n_averaged) if learner.average else 0 for learner in learners]
         self._average = self._everything()
         for row, learner in zip(self._average, learners, strict=True):
@@ -107,8 +107,7 @@ class StackedLearners:
         settings = self._learners[0].optimizer.defaults
         (first, second), (beta, beta_of_squares) = self._moments, settings["betas"]
         self._steps += 1
-        rate = torch.tensor(rates, dtype=torch.float64)
-        decay = torch.tensor([learner.candidate.schedule.weight_decay for learner in self._learners])
+        rate, decay = _exact(rates), _exact([learner.candidate.schedule.weight_decay for learner in self._learners])
         first.lerp_(gradient, 1 - beta)
         second.mul_(beta_of_squares).addcmul_(gradient, gradient, value=1 - beta_of_squares)
         spread = second.sqrt() / self._column((1 - beta_of_squares**self._steps).sqrt()) + settings["eps"]
@@ -124,7 +123,7 @@ class StackedLearners:
         decays = [learner.candidate.schedule.ema_decay for learner in self._learners]
         if any(decays):
             shares = [share_of_new(decay, steps) for decay, steps in zip(decays, self._averaged, strict=True)]
-            self._average.lerp_(self._everything(), self._column(torch.tensor(shares)))
+            self._average.lerp_(self._everything(), self._column(_exact(shares)))
         self._averaged = [steps + 1 for steps in self._averaged]
 
     @torch.no_grad()
@@ -137,13 +136,16 @@ class StackedLearners:
         return values.to(self._weights)[:, None]
 
 
+def _exact(numbers: Sequence[float]) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
 def _rows(members: Iterator[Iterator[Tensor]]) -> Tensor:
     return torch.stack([_row(tensors) for tensors in members])
 
 
 def _row(tensors: Iterator[Tensor]) -> Tensor:
-    parts = [tensor.detach().reshape(-1) for tensor in tensors]
-    return torch.cat(parts)
+    return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
 
 
 def _put(row: Tensor, tensors: Iterator[Tensor]) -> None:

@@ -51,7 +51,10 @@ def plain(kind: str = "ds_cnn") -> Candidate:
 
 
 def various(kind: str) -> list[Candidate]:
-    """Members that share an architecture and nothing else; steps per epoch and clips per step differ too."""
+    """Members that share an architecture and nothing else; steps per epoch and clips per step differ too.
+
+    The last one's projectors are float32.
+    """
     base = plain(kind)
     return [
         base,
@@ -72,9 +75,17 @@ def run_of(candidate: Candidate, seed: int, epochs: int = 3, **changes: object) 
     return replace(Run(DATA, candidate, epochs, seed, accuracy), **changes)  # type: ignore[arg-type]
 
 
-def teaching(run: Run, phases: tuple[Phase, ...] = ()) -> Teaching[Trained]:
+class Doubled(nn.Module):
+    """Float64, in which rounding cannot pass for a difference or hide one."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features.double()
+
+
+def teaching(run: Run, phases: tuple[Phase, ...] = (), exactly: bool = True) -> Teaching[Trained]:
     torch.manual_seed(run.seed)
-    return teaching_in_phases(build_student(run.candidate.student, FRONT_END, 2), phases, run)
+    network = build_student(run.candidate.student, FRONT_END, 2)
+    return teaching_in_phases(nn.Sequential(Doubled(), network.double()) if exactly else network, phases, run)
 
 
 def caught(member: Teaching[Trained]) -> Teaching[Trained | Exception]:
@@ -85,11 +96,11 @@ def caught(member: Teaching[Trained]) -> Teaching[Trained | Exception]:
         return error
 
 
-def both(runs: Sequence[Run]) -> list[tuple[Trained | Exception, Trained | Exception]]:
+def both(runs: Sequence[Run], exactly: bool = True) -> list[tuple[Trained | Exception, Trained | Exception]]:
     """What each run ends with alone, and beside the others."""
-    apart = [alone(caught(teaching(run))) for run in runs]
+    apart = [alone(caught(teaching(run, (), exactly))) for run in runs]
     order: list[tuple[int, Trained | Exception]] = list(
-        together([numbered(number, teaching(run)) for number, run in enumerate(runs)])
+        together([numbered(number, teaching(run, (), exactly)) for number, run in enumerate(runs)])
     )
     return list(zip(apart, [ended for _, ended in sorted(order, key=lambda pair: pair[0])], strict=True))
 
@@ -98,7 +109,7 @@ def numbered(number: int, member: Teaching[Trained]) -> Teaching[tuple[int, Trai
     return number, (yield from caught(member))
 
 
-def assert_same(ours: Trained | Exception, theirs: Trained | Exception, tolerance: float = 2e-3) -> None:
+def assert_same(ours: Trained | Exception, theirs: Trained | Exception, tolerance: float = 1e-9) -> None:
     assert isinstance(ours, tuple)
     assert isinstance(theirs, tuple)
     assert ours[1].best_epoch == theirs[1].best_epoch
@@ -107,7 +118,7 @@ def assert_same(ours: Trained | Exception, theirs: Trained | Exception, toleranc
         for name in mine.keys() - {"seconds"}:
             assert mine[name] == pytest.approx(other[name], rel=tolerance, abs=tolerance), name
     mine, other = (logits_of(trained[0], DATA.features) for trained in (ours, theirs))
-    np.testing.assert_allclose(mine, other, rtol=0.02, atol=0.02)
+    np.testing.assert_allclose(mine, other, rtol=10 * tolerance, atol=10 * tolerance)
 
 
 @pytest.fixture
@@ -126,18 +137,25 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("kind", STUDENTS)
 def test_each_ends_as_it_would_alone(kind: str, sizes: list[int]) -> None:
-    runs = [run_of(candidate, seed) for seed, candidate in enumerate(various(kind))]
+    runs = [run_of(candidate, seed) for seed, candidate in enumerate(various(kind)[:-1])]
     for ours, theirs in both(runs):
         assert_same(ours, theirs)
     assert max(sizes) == len(runs)
     assert min(sizes) < len(runs), "who has more steps goes on with fewer beside it"
 
 
+def test_one_that_is_aligned_beside_others_in_float32(sizes: list[int]) -> None:
+    runs = [run_of(candidate, seed) for seed, candidate in enumerate(various("ds_cnn"))]
+    for ours, theirs in both(runs, exactly=False):
+        assert_same(ours, theirs, 2e-3)
+    assert max(sizes) == len(runs)
+
+
 def test_seeds_of_one_candidate(sizes: list[int]) -> None:
     runs = [run_of(plain(), seed) for seed in range(4)]
     results = both(runs)
     for ours, theirs in results:
-        assert_same(ours, theirs, 2e-4)
+        assert_same(ours, theirs)
     assert set(sizes) == {4}
     assert len({ours[1].history[0]["loss"] for ours, _ in results if isinstance(ours, tuple)}) == 4
 
@@ -210,7 +228,7 @@ def test_a_killed_population_goes_on_together_or_alone(tmp_path: Path) -> None:
 def test_one_in_another_phase_trains_alone(sizes: list[int]) -> None:
     def changed(network: nn.Module) -> nn.Module:
         torch.manual_seed(7)
-        return nn.Sequential(network, nn.Linear(2, 2))
+        return nn.Sequential(network, nn.Linear(2, 2, dtype=torch.float64))
 
     phased = (Phase(1, changed),)
     members = [teaching(run_of(plain(), seed, 2), phased if seed == 1 else ()) for seed in range(3)]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from spaces.candidate import Student
 from spaces.front_end import FrontEnd
 from tests.trainables.points import RECIPES, point, students
+from trainables import side_by_side
 from trainables.assignment import candidate_of
 from trainables.draws import Draws
 from trainables.side_by_side import heard_by_all
@@ -49,6 +50,31 @@ def beside(networks: Sequence[nn.Module], batches: Sequence[Tensor]) -> tuple[li
 @pytest.mark.parametrize("clips", [(6, 6, 6), (7, 6, 4)], ids=["even", "ragged"])
 @pytest.mark.parametrize(("recipe", "student"), CASES)
 def test_side_by_side_as_one_after_another(recipe: str, student: str, clips: tuple[int, ...]) -> None:
+    assert_as_one_after_another(recipe, student, clips)
+
+
+@pytest.mark.parametrize("student", ["ds_cnn", "mobilenet_v3", "tcn", "gru", "lstm"])
+def test_so_is_the_way_of_a_gpu(student: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "BY_TURNS", frozenset())
+    assert_as_one_after_another("wakeword", student, (6, 6, 6))
+
+
+def test_half_precision_stays_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "BY_TURNS", frozenset())
+    candidate = candidate_of("wakeword", point("wakeword", "tcn"))
+    front_end = candidate.front_end
+    torch.manual_seed(0)
+    networks = [build_student(candidate.student, front_end, 2) for _ in range(2)]
+    for clips in ((6, 6), (6, 4)):
+        batches = [torch.randn(count, 1, front_end.frames, front_end.mels) for count in clips]
+        exact, _ = beside(copy.deepcopy(networks), batches)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded, _ = beside(copy.deepcopy(networks), batches)
+        for ours, theirs in zip(rounded, exact, strict=True):
+            torch.testing.assert_close(ours.float(), theirs, rtol=0.1, atol=0.1)
+
+
+def assert_as_one_after_another(recipe: str, student: str, clips: tuple[int, ...]) -> None:
     candidate = candidate_of(recipe, point(recipe, student))
     front_end, outputs = candidate.front_end, 161 if student == "cruse" else 2
     torch.manual_seed(0)
