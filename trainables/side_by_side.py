@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from trainables.stacked_recurrence import stacked_gru, stacked_lstm
+from trainables.stacked_gru import WIDEST, stacked_gru
 
 if TYPE_CHECKING:
     from trainables.draws import Draws
@@ -23,8 +23,8 @@ Listen = Callable[[nn.Module, Tensor], Any]
 # Device types on which a convolution keeps busy whatever runs it: channels of all members as groups of one, vmap's way,
 # take three to five times as long as one member after another.
 BY_TURNS = frozenset({"cpu"})
-# What torch.nn's recurrent layers call.
-RECURRENT = {torch.gru: stacked_gru, torch.lstm: stacked_lstm}
+# What torch.nn's recurrent layers call; vmap has no rule for them.
+RECURRENT = (torch.gru, torch.lstm)
 
 
 def heard_by_all(
@@ -161,10 +161,11 @@ def _noise(p: float, counts: Sequence[int], draws: Sequence[Draws], input: Tenso
 def _recurrent(func: Any, input: Tensor, states: Any, weights: Sequence[Tensor], *settings: Any) -> Any:
     bias, layers, dropout, _, bidirectional, _ = settings
     assert (bias, dropout) == (True, 0.0), settings
-    if input.device.type in BY_TURNS and not bidirectional:
-        work = partial(_layers, RECURRENT[func], layers)
+    units = weights[1].shape[1]
+    if func is torch.gru and units <= WIDEST and not bidirectional and input.device.type in BY_TURNS:
+        work = partial(_layers, layers)
     else:
-        # A GPU has one kernel for all frames, which should be worth more than one step for all members.
+        # Kernels for all frames at once, which other devices have too, are worth more than one step for all members.
         work = partial(_by_turns, partial(_kernel, func, states, settings))
     heard = _BehindVmap.apply(work, input, *weights)
     # No student reads the last states.
@@ -176,8 +177,8 @@ def _kernel(func: Any, states: Any, settings: Sequence[Any], input: Tensor, *wei
     return heard
 
 
-def _layers(work: Callable[..., Tensor], layers: int, input: Tensor, *weights: Tensor) -> Tensor:
-    return work(input, [weights[at : at + 4] for at in range(0, 4 * layers, 4)])
+def _layers(count: int, input: Tensor, *weights: Tensor) -> Tensor:
+    return stacked_gru(input, [weights[at : at + 4] for at in range(0, 4 * count, 4)])
 
 
 def _batch_norm_of(

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from spaces.candidate import Student
-from spaces.front_end import FrontEnd
 from tests.trainables.points import RECIPES, point, students
 from trainables import side_by_side
 from trainables.assignment import candidate_of
 from trainables.draws import Draws
 from trainables.side_by_side import heard_by_all
-from trainables.stacked_recurrence import stacked_gru, stacked_lstm
+from trainables.stacked_gru import WIDEST, stacked_gru
 from trainables.students import build_student
 
 CASES = [(recipe, student) for recipe in RECIPES for student in students(recipe)]
@@ -123,16 +121,14 @@ def test_draws_go_on_where_they_were_and_leave_no_trace() -> None:
     assert torch.equal(torch.rand(2), after)
 
 
-@pytest.mark.parametrize(("layer", "stacked"), [(nn.GRU, stacked_gru), (nn.LSTM, stacked_lstm)])
-def test_recurrent_layers_of_any_depth(layer: type[nn.GRU | nn.LSTM], stacked: object) -> None:
-    assert callable(stacked)
+def test_grus_of_any_depth() -> None:
     torch.manual_seed(0)
-    networks = [layer(5, 7, 3, batch_first=True) for _ in range(2)]
+    networks = [nn.GRU(5, 7, 3, batch_first=True) for _ in range(2)]
     frames = torch.randn(2, 4, 9, 5)
     names = [[f"{kind}_l{depth}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")] for depth in range(3)]
     weights = [[torch.stack([getattr(own, name) for own in networks]) for name in layers] for layers in names]
     wanted = torch.stack([network(own)[0] for network, own in zip(networks, frames, strict=True)])
-    torch.testing.assert_close(stacked(frames, weights), wanted)
+    torch.testing.assert_close(stacked_gru(frames, weights), wanted)
 
 
 def test_what_draws_in_another_way_is_refused() -> None:
@@ -144,10 +140,32 @@ def test_what_draws_in_another_way_is_refused() -> None:
         beside([Noisy(), Noisy()], [torch.ones(2, 1, 4, 4)] * 2)
 
 
-def test_a_gru_within_a_student() -> None:
-    student = Student("gru", {"hidden": 8, "depth": 2})
-    networks = [build_student(student, FrontEnd(hop_samples=1600), 2) for _ in range(2)]
-    batches = [torch.randn(3, 1, 10, 40), torch.randn(2, 1, 10, 40)]
+class Last(nn.Module):
+    """A recurrent layer, heard at the last frame."""
+
+    def __init__(self, layers: nn.GRU | nn.LSTM) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, features: Tensor) -> Tensor:
+        heard: Tensor = self.layers(features.squeeze(1))[0][:, -1]
+        return heard
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: nn.GRU(6, 8, 2, batch_first=True),
+        lambda: nn.GRU(6, WIDEST + 1, batch_first=True),
+        lambda: nn.GRU(6, 8, batch_first=True, bidirectional=True),
+        lambda: nn.LSTM(6, 8, 2, batch_first=True),
+        lambda: nn.LSTM(6, 8, batch_first=True, bidirectional=True),
+    ],
+    ids=["gru", "wide gru", "bidirectional gru", "lstm", "bidirectional lstm"],
+)
+def test_recurrent_layers(layers: Callable[[], nn.GRU | nn.LSTM]) -> None:
+    networks = [Last(layers()) for _ in range(2)]
+    batches = [torch.randn(3, 1, 10, 6), torch.randn(2, 1, 10, 6)]
     heard, _ = beside(networks, batches)
     for own, network, batch in zip(heard, networks, batches, strict=True):
         torch.testing.assert_close(own, said(network, batch))

@@ -1,4 +1,4 @@
-"""Recurrent layers of several networks at once: one product of matrices a frame for all of them."""
+"""GRUs of several networks at once: one product of matrices a frame for all of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+# Wider ones keep a CPU busy one by one.
+WIDEST = 64
 # Of one layer, in torch's order: weights of the input and of the state, then their biases, all stacked.
 Layer = Sequence[Tensor]
 
@@ -22,21 +24,6 @@ def stacked_gru(frames: Tensor, layers: Sequence[Layer]) -> Tensor:
             reset, update = (heard[..., : 2 * units] + recalled[..., : 2 * units]).sigmoid().chunk(2, -1)
             candidate = (heard[..., 2 * units :] + reset * recalled[..., 2 * units :]).tanh()
             state = candidate + update * (state - candidate)
-            after.append(state)
-        frames = torch.stack(after, 2)
-    return frames
-
-
-def stacked_lstm(frames: Tensor, layers: Sequence[Layer]) -> Tensor:
-    """As `stacked_gru`."""
-    for layer in layers:
-        weights, biases = layer[1].transpose(1, 2), layer[3][:, None]
-        state = memory = frames.new_zeros(*frames.shape[:2], weights.shape[1])
-        after = []
-        for heard in _of_input(frames, layer).unbind(2):
-            admit, keep, candidate, emit = (heard + torch.baddbmm(biases, state, weights)).chunk(4, -1)
-            memory = keep.sigmoid() * memory + admit.sigmoid() * candidate.tanh()
-            state = emit.sigmoid() * memory.tanh()
             after.append(state)
         frames = torch.stack(after, 2)
     return frames
