@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from trainables.draws import Draws
 
 Listen = Callable[[nn.Module, Tensor], Any]
-# Device types on which a convolution keeps busy whatever runs it: channels of all members as groups of one, vmap's way,
-# take three to five times as long as one member after another.
-BY_TURNS = frozenset({"cpu"})
+# Device types on which a frame of a small GRU takes a dozen operators; others have one kernel for all frames.
+FRAME_BY_FRAME = frozenset({"cpu"})
 # What torch.nn's recurrent layers call; vmap has no rule for them.
 RECURRENT = (torch.gru, torch.lstm)
 
@@ -87,10 +86,8 @@ class _Stacked(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is functional.dropout:
             return self._dropout(*args, **kwargs)
-        if func is functional.batch_norm:
-            return self._batch_norm(*args, **kwargs)
-        if func is functional.conv2d and args[0].device.type in BY_TURNS:
-            return _BehindVmap.apply(partial(_by_turns, partial(func, **kwargs)), *args)
+        if func is functional.batch_norm and self._there is not None:
+            return _batch_norm_of(self._there, *args, **kwargs)
         if func in RECURRENT:
             return _recurrent(func, *args)
         return func(*args, **kwargs)
@@ -99,17 +96,6 @@ class _Stacked(TorchFunctionMode):
         if not training or not p:
             return input
         return input * _BehindVmap.apply(partial(_noise, p, self._counts, self._draws), input.detach())
-
-    def _batch_norm(
-        self, input: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor, **how: Any
-    ) -> Tensor:
-        if self._there is not None:
-            return _batch_norm_of(self._there, input, (mean, variance), weight, bias, **how)
-        if input.device.type in BY_TURNS:
-            return _BehindVmap.apply(
-                partial(_by_turns, partial(functional.batch_norm, **how)), input, mean, variance, weight, bias
-            )
-        return functional.batch_norm(input, mean, variance, weight, bias, **how)
 
 
 @final
@@ -137,14 +123,9 @@ class _BehindVmap(torch.autograd.Function):
         return work(*map(of_all, args, in_dims[1:])), 0
 
 
-def _by_turns(call: Callable[..., Tensor], *args: Any) -> Tensor:
-    """One operator, member after member, stacked without a change of their order in memory."""
-    members = len(args[0])
-    apart = [arg.unbind() if isinstance(arg, Tensor) else (arg,) * members for arg in args]
-    outputs = [call(*own) for own in zip(*apart, strict=True)]
-    if outputs[0].dim() == 4 and outputs[0].is_contiguous(memory_format=torch.channels_last):
-        return torch.stack([output.permute(0, 2, 3, 1) for output in outputs]).permute(0, 1, 4, 2, 3)
-    return torch.stack(outputs)
+def _by_turns(call: Callable[..., Tensor], *args: Tensor) -> Tensor:
+    """One operator, member after member."""
+    return torch.stack([call(*own) for own in zip(*(arg.unbind() for arg in args), strict=True)])
 
 
 def _noise(p: float, counts: Sequence[int], draws: Sequence[Draws], input: Tensor) -> Tensor:
@@ -162,10 +143,10 @@ def _recurrent(func: Any, input: Tensor, states: Any, weights: Sequence[Tensor],
     bias, layers, dropout, _, bidirectional, _ = settings
     assert (bias, dropout) == (True, 0.0), settings
     units = weights[1].shape[1]
-    if func is torch.gru and units <= WIDEST and not bidirectional and input.device.type in BY_TURNS:
+    if func is torch.gru and units <= WIDEST and not bidirectional and input.device.type in FRAME_BY_FRAME:
         work = partial(_layers, layers)
     else:
-        # Kernels for all frames at once, which other devices have too, are worth more than one step for all members.
+        # A kernel for all frames is worth more than a step for all members.
         work = partial(_by_turns, partial(_kernel, func, states, settings))
     heard = _BehindVmap.apply(work, input, *weights)
     # No student reads the last states.
@@ -184,14 +165,15 @@ def _layers(count: int, input: Tensor, *weights: Tensor) -> Tensor:
 def _batch_norm_of(
     there: Tensor,
     input: Tensor,
-    running: tuple[Tensor, Tensor],
+    running_mean: Tensor,
+    running_variance: Tensor,
     weight: Tensor,
     bias: Tensor,
     training: bool,
     momentum: float,
     eps: float,
 ) -> Tensor:
-    """Batch normalisation by the statistics of the clips that are `there` [batch], which `running` ones follow."""
+    """Batch normalisation by the statistics of the clips that are `there` [batch], which the running ones follow."""
     assert training
     one, axes = (1, -1, *(1 for _ in input.shape[2:])), (0, *range(2, input.dim()))
     given, input = input.dtype, input.to(weight.dtype)
@@ -201,6 +183,6 @@ def _batch_norm_of(
     centred = (input - mean.view(one)) * kept
     variance = centred.square().sum(axes) / count
     with torch.no_grad():
-        for statistic, now in zip(running, (mean, variance * count / (count - 1)), strict=True):
-            statistic.mul_(1 - momentum).add_(momentum * now)
+        running_mean.mul_(1 - momentum).add_(momentum * mean)
+        running_variance.mul_(1 - momentum).add_(momentum * variance * count / (count - 1))
     return (centred * ((variance + eps).rsqrt() * weight).view(one) + bias.view(one)).to(given)

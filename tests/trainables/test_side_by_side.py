@@ -51,14 +51,12 @@ def test_side_by_side_as_one_after_another(recipe: str, student: str, clips: tup
     assert_as_one_after_another(recipe, student, clips)
 
 
-@pytest.mark.parametrize("student", ["ds_cnn", "mobilenet_v3", "tcn", "gru", "lstm"])
-def test_so_is_the_way_of_a_gpu(student: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(side_by_side, "BY_TURNS", frozenset())
-    assert_as_one_after_another("wakeword", student, (6, 6, 6))
+def test_so_is_a_gru_where_all_frames_are_one_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "FRAME_BY_FRAME", frozenset())
+    assert_as_one_after_another("wakeword", "gru", (6, 6, 6))
 
 
-def test_half_precision_stays_near(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(side_by_side, "BY_TURNS", frozenset())
+def test_half_precision_as_on_a_gpu_stays_near() -> None:
     candidate = candidate_of("wakeword", point("wakeword", "tcn"))
     front_end = candidate.front_end
     torch.manual_seed(0)
