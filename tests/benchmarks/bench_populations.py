@@ -44,14 +44,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Print a table for each device; the CPU has one thread, as a trial has."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_populations")
     parser.add_argument("--only", default="", help="kinds whose name begins so")
-    only = parser.parse_args(argv).only
+    parser.add_argument("--most", type=int, default=max(MEMBERS), help="members of a population")
+    given = parser.parse_args(argv)
+    sizes = [members for members in MEMBERS if members <= given.most]
     torch.set_num_threads(1)
     for device in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:
         print(f"\n{_name(device)}: students per hour alone ({STEPS_OF_A_STUDENT} steps of 64 clips); ratio together")
-        print("| student | alone | " + " | ".join(str(members) for members in MEMBERS) + " |")
+        print("| student | alone | " + " | ".join(map(str, sizes)) + " |")
         for name, (student, front_end) in STUDENTS.items():
-            if name.startswith(only):
-                figures = list(ratios(candidate(student, front_end), torch.device(device)))
+            if name.startswith(given.only):
+                figures = list(ratios(candidate(student, front_end), sizes, torch.device(device)))
                 quickest = min(seconds for seconds, _ in figures)
                 per_hour = 3600 / (quickest * STEPS_OF_A_STUDENT / STEPS)
                 columns = [f"{per_hour:.0f}", *(f"{ratio:.2f}" for _, ratio in figures)]
@@ -72,10 +74,10 @@ def candidate(student: Student, front_end: Mapping[str, int]) -> Candidate:
     )
 
 
-def ratios(asked: Candidate, device: torch.device) -> Iterator[tuple[float, float]]:
+def ratios(asked: Candidate, sizes: Sequence[int], device: torch.device) -> Iterator[tuple[float, float]]:
     """For each size of a population the seconds of an epoch alone, and those over a member's share of one together."""
     data = noise(asked, STEPS * asked.schedule.batch)
-    for members in MEMBERS:
+    for members in sizes:
         apart, beside = learner(asked, data, 0, device), [learner(asked, data, n, device) for n in range(members)]
         pairs = [(seconds_of([apart], device), seconds_of(beside, device)) for _ in range(ROUNDS)]
         one, all_of_them = map(min, zip(*pairs, strict=True))
