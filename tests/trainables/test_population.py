@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from torch import nn
 
 from spaces.candidate import Augmentation, Candidate, DataMix, Distillation, HardLabel, Schedule, Student
 from spaces.front_end import FrontEnd
-from trainables import population
+from trainables import population, ray_trainable
+from trainables.assignment import Task
 from trainables.distil import Progress, Run, StoppedEarlyError, Teaching, alone, logits_of, teaching_in_phases
 from trainables.learner import NotANumberError
 from trainables.phases import Phase
 from trainables.population import PopulationError, together
+from trainables.ray_trainable import REPORT, Post
 from trainables.students import build_student
 from trainables.training_set import TrainingSet, View
 
@@ -265,3 +268,26 @@ def test_results_come_as_soon_as_they_are_there() -> None:
     assert next(results)[0] == 1
     assert seen.count(1) == 1, "the longer one has not gone on"
     assert next(results)[0] == 0
+
+
+@pytest.mark.parametrize(("side_by_side", "ends"), [(True, [2, 0, 1]), (False, [0, 1, 2])])
+def test_a_worker_reports_each_task_when_it_ends(
+    side_by_side: bool, ends: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs = {0: 2, 1: 3, 2: 1}
+
+    def reporting(_: object, __: object, task: Task) -> Teaching[dict[str, object]]:
+        network = build_student(STUDENTS["gru"], FRONT_END, 2)
+        _, progress = yield from teaching_in_phases(network, (), run_of(plain("gru"), 0, epochs[task.number]))
+        return {"outcome": "trained", "epochs": progress.epoch}
+
+    monkeypatch.setattr(ray_trainable, "reporting", reporting)
+    worker = ray_trainable.TrialActor.__new__(ray_trainable.TrialActor)
+    worker.setup({}, None, Post())  # type: ignore[arg-type]
+    for _ in range(2):
+        worker.config = {"tasks": [asdict(Task(number, {})) for number in epochs], "together": side_by_side}
+        steps = [worker.step() for _ in epochs]
+        assert [step["done"] for step in steps] == [False, False, True]
+        told = [json.loads(step[REPORT]) for step in steps]
+        assert [(report["name"], report["epochs"]) for report in told] == [(f"trials/{n}", epochs[n]) for n in ends]
+        assert worker.reset_config({}), "the next tasks come to the same worker"
