@@ -164,8 +164,9 @@ class OptunaTasks:
         """Ask for one more of the architecture that was handed out last, if its population has room."""
         if not self._to_join or len(self._ahead) >= self._left or self._ahead_joins():
             return
-        self._to_join -= 1
+        # What waits in the study's queue would be asked for in its place.
         if not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            self._to_join -= 1
             self._study.enqueue_trial(self._shared, user_attrs={BESIDE: True})
             trial = self._study.ask()
             self._begin(trial)
