@@ -52,7 +52,6 @@ class Criterion(nn.Module, ABC):
 
     hears_layers = False
 
-    @final
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """Run the network on the batch and hold what it says, and does on the way, against labels and teacher."""
         return self.losses(self.listen(network, batch.features), batch)

@@ -95,7 +95,7 @@ class _Stacked(TorchFunctionMode):
     def _dropout(self, input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         if not training or not p:
             return input
-        return input * _BehindVmap.apply(partial(_noise, p, self._counts, self._draws), input.detach())
+        return input * _behind_vmap(partial(_noise, p, self._counts, self._draws), input.detach())
 
 
 @final
@@ -112,15 +112,19 @@ class _BehindVmap(torch.autograd.Function):
         """Nothing to keep."""
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, work: Callable[..., Tensor], *args: Any) -> tuple[Tensor, int]:
-        """What `work` gives, stacked, for arguments of which all tensors are [members, ...]."""
+    def vmap(info: Any, in_dims: Any, work: Callable[..., Tensor], *args: Tensor) -> tuple[Tensor, int]:
+        """What `work` gives, stacked, for arguments [members, ...]."""
 
-        def of_all(arg: Any, at: int | None) -> Any:
-            if not isinstance(arg, Tensor):
-                return arg
+        def of_all(arg: Tensor, at: int | None) -> Tensor:
             return arg.expand(info.batch_size, *arg.shape) if at is None else arg.movedim(at, 0)
 
         return work(*map(of_all, args, in_dims[1:])), 0
+
+
+def _behind_vmap(work: Callable[..., Tensor], *args: Tensor) -> Tensor:
+    """What `work` makes of the stacked tensors behind these."""
+    made: Tensor = _BehindVmap.apply(work, *args)  # type: ignore[no-untyped-call]
+    return made
 
 
 def _by_turns(call: Callable[..., Tensor], *args: Tensor) -> Tensor:
@@ -148,7 +152,7 @@ def _recurrent(func: Any, input: Tensor, states: Any, weights: Sequence[Tensor],
     else:
         # A kernel for all frames is worth more than a step for all members.
         work = partial(_by_turns, partial(_kernel, func, states, settings))
-    heard = _BehindVmap.apply(work, input, *weights)
+    heard = _behind_vmap(work, input, *weights)
     # No student reads the last states.
     return (heard, *states) if isinstance(states, tuple) else (heard, states)
 

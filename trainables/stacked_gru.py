@@ -32,4 +32,5 @@ def stacked_gru(frames: Tensor, layers: Sequence[Layer]) -> Tensor:
 def _of_input(frames: Tensor, layer: Layer) -> Tensor:
     """What all frames bring to the gates [members, batch, frames, gates * units]."""
     flat = torch.baddbmm(layer[2][:, None], frames.flatten(1, 2), layer[0].transpose(1, 2))
-    return flat.unflatten(1, frames.shape[1:3])
+    gates: Tensor = flat.unflatten(1, frames.shape[1:3])
+    return gates

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, cast, final
+from typing import TYPE_CHECKING, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.learner import GRADIENT_CLIP, precision, share_of_new
 from trainables.side_by_side import heard_by_all
@@ -158,7 +158,7 @@ def _put(row: Tensor, tensors: Iterator[Tensor]) -> None:
 
 def _averaged(learner: Learner) -> Iterator[Tensor]:
     assert learner.average is not None
-    average = cast("nn.Module", learner.average.module)
+    average = learner.average.module
     yield from average.parameters()
     yield from (buffer for buffer in average.buffers() if buffer.is_floating_point())
 
