@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-learning test-others test-fast check dashboard bench-search bench-stopping bench-speed bench-clip-views bench-front-ends bench-cry bench-decision bench-enhancement bench-gram bench-latency fit-latency clean
+.PHONY: setup demo test test-learning test-others test-fast check dashboard bench-search bench-stopping bench-speed bench-clip-views bench-front-ends bench-cry bench-decision bench-enhancement bench-gram bench-latency bench-populations fit-latency clean
 
 setup: $(READY)
 
@@ -79,6 +79,10 @@ bench-gram: $(READY)
 
 bench-latency: $(READY)
 	$(RUN) -m tests.benchmarks.bench_latency
+
+# On a GPU too, where there is one.
+bench-populations: $(READY)
+	$(RUN) -m tests.benchmarks.bench_populations $(ARGS)
 
 fit-latency: $(READY)
 	$(RUN) -m tests.benchmarks.bench_latency --fit

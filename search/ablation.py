@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from export.ablation import ablation_rows, ablation_text, write_ablation
 from search.address import require_answer
 from search.folder import open_store
-from search.listed_tasks import ListedTasks
 from search.options import Ended
 from search.run import prepared
 from search.study import finished_report
@@ -42,7 +41,7 @@ def ablate(options: Options, say: Callable[[str], None]) -> Ended:
         with cluster.until_interrupted(say):
             if tasks:
                 cluster.start()
-                cluster.run(ListedTasks(tasks, told))
+                cluster.run_listed(tasks, told)
         rows = ablation_rows(store.results, settings, recipe_space(options.recipe).ABLATION_FIGURES)
         teacher = material.teacher.get("test", {})
         write_ablation(rows, store.results, teacher)

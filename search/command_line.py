@@ -167,7 +167,24 @@ def parser_of(name: str, space: RecipeSpace, arguments: Sequence[str]) -> argpar
         "--gpus-per-trial", type=float, default=0.0, help="GPUs of one trial, a fraction to share one (default: none)"
     )
     machines.add_argument("--batch", type=int, default=1, help="candidates that share a Ray trial (default: 1)")
+    machines.add_argument(
+        "--population",
+        type=_members,
+        default=None,
+        metavar="N",
+        help="students of one architecture that a Ray trial trains at once: auto (the default: as many as pay on the "
+        "device, in --confirm and --ablation), off, or a number, which the search then heeds too",
+    )
     return parser
+
+
+def _members(text: str) -> int | None:
+    if text == "auto":
+        return None
+    members = 1 if text == "off" else int(text) if text.isdecimal() else 0
+    if members < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be auto, off or a number of students from 2 up")
+    return members
 
 
 def _pick(text: str) -> str:

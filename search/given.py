@@ -64,6 +64,7 @@ def options_of(name: str, space: RecipeSpace, given: argparse.Namespace, argumen
         sampler=given.sampler,
         stop=given.stop,
         batch=given.batch,
+        population=given.population,
         seconds=given.time_budget,
         warm_starts=tuple(given.warm_starts),
         wandb=given.wandb,

@@ -49,6 +49,8 @@ COST_NOISES = (1e-4, 1e-3, 1e-2)
 DRAWS_TO_FIND_COSTLY = 250
 MARGIN = math.log(1.1)
 SCORE_WHEN_STOPPED = "score_when_stopped"
+# Marks a trial that is to have the parameters which it was enqueued with, and any others.
+BESIDE = "beside"
 
 Architecture = tuple[tuple[str, Any], ...]
 
@@ -175,15 +177,17 @@ class KnownCostSampler(BaseSampler):
         """The candidate of the greatest expected gain."""
         # Matrices of 200 rows are quicker on one thread, the more so where trials use the others.
         with self._threads.limit(limits=1):
-            return self._proposed(study)
+            return self._proposed(study, trial.system_attrs["fixed_params"] if BESIDE in trial.user_attrs else {})
 
-    def _proposed(self, study: optuna.Study) -> dict[str, Any]:
+    def _proposed(self, study: optuna.Study, given: Params) -> dict[str, Any]:
         trials = study.get_trials(deepcopy=False)
         self._learn(trials)
         ended = list(self._ended.values())
         pending = [t.params for t in trials if t.state == TrialState.RUNNING and t.params]
         front = self._front([one for one in ended if one.trained])
         candidates = self._candidates([one.params for one in front])
+        if given:
+            candidates = self._proposals([self._completed({**params, **given}) for params in candidates.params])
         costs, worth = self._costs_of(candidates)
         scored = [one for one in ended if one.score is not None]
         if len(scored) < STARTUP or not front:

@@ -47,9 +47,10 @@ class Options:
     """Everything that the command line decides.
 
     `results` is a path or a URI; `cpus` bounds what a local Ray uses (0: all), `seconds` the whole search; `batch`
-    candidates share a Ray trial; `warm_starts` are results folders whose fronts are tried first; `confirm` fresh seeds
-    are for each member of the front, and `final` is a pick to train at the source's epochs. `ablation`: in place of a
-    search, the recipe's own settings with `seeds` seeds each.
+    candidates share a Ray trial, and a `population` of so many of one architecture is taught together (1: none are;
+    None: in second looks and ablations, as many as pay); `warm_starts` are results folders whose fronts are tried
+    first; `confirm` fresh seeds are for each member of the front, and `final` is a pick to train at the source's
+    epochs. `ablation`: in place of a search, the recipe's own settings with `seeds` seeds each.
     """
 
     recipe: str
@@ -67,6 +68,7 @@ class Options:
     sampler: str = "ehvi"
     stop: str = "none"
     batch: int = 1
+    population: int | None = None
     seconds: float | None = None
     warm_starts: tuple[Path, ...] = ()
     wandb: Mode = "offline"

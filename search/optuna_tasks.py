@@ -8,8 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from optuna.samplers import RandomSampler
+from optuna.trial import TrialState
 
+from search.architecture import architecture_of
+from search.known_costs import BESIDE
 from search.study import finished_report, give_back_unfinished, record_footprint, tell_refused, tell_report
+from spaces.narrowed import NarrowedSpace, parameters
 from trainables.assignment import Task
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
+    from search.populations import Populations
     from spaces import RecipeSpace
     from spaces.budget import Budget, Footprint
     from spaces.candidate import Scalar
@@ -70,7 +75,10 @@ class FootprintSource(Protocol):
 
 @final
 class OptunaTasks:
-    """Ask and tell for one study; `trials` bounds how many more are handed out, trained or failed."""
+    """Ask and tell for one study; `trials` bounds how many more are handed out, trained or failed.
+
+    With `populations`, a candidate that fits is followed by others of its architecture: as many as are taught together.
+    """
 
     def __init__(
         self,
@@ -83,6 +91,7 @@ class OptunaTasks:
         trials: int,
         listeners: Sequence[Listener] = (),
         before_a_trial: Callable[[], None] = lambda: None,
+        populations: Populations | None = None,
     ) -> None:
         self._study, self._recipe_space, self._narrowing = study, recipe_space, narrowing
         self._budget, self._footprints, self._trials_folder = budget, footprints, folder
@@ -93,6 +102,10 @@ class OptunaTasks:
         self._least_overrun, self._refused_since_nearer = math.inf, 0
         self._asks, self._random = 0, RandomSampler(seed=len(study.get_trials(deepcopy=False)))
         self._failed_footprints_in_a_row = 0
+        self._populations = populations
+        self._distributions = parameters(NarrowedSpace(recipe_space, narrowing)) if populations else {}
+        self._shared: dict[str, Scalar] = {}
+        self._to_join = 0
         self._something_fits = any(_fits(trial) for trial in study.get_trials(deepcopy=False))
         # What a killed search left is asked for first.
         give_back_unfinished(study)
@@ -108,6 +121,7 @@ class OptunaTasks:
         Raises `NothingFitsError`, `FootprintsFailError` and `HaltError`.
         """
         for _ in range(REFUSALS_IN_A_ROW if wait else REFUSALS_AT_A_TIME):
+            self._join()
             self._fill()
             if not self._ahead or not (wait or self._ahead[0][1].ready()):
                 return None
@@ -139,7 +153,29 @@ class OptunaTasks:
         self._fill()
         self._before_a_trial()
         costs = {name: float(value) for name, value in footprint.as_dict().items() if name in self._objectives}
-        return Task(trial.number, trial.params, costs)
+        task = Task(trial.number, trial.params, costs)
+        if self._populations and BESIDE not in trial.user_attrs:
+            space = NarrowedSpace(self._recipe_space, self._narrowing)
+            self._shared = architecture_of(space, self._distributions, trial.params)
+            self._to_join = self._populations.most(task) - 1
+        return task
+
+    def _join(self) -> None:
+        """Ask for one more of the architecture that was handed out last, if its population has room."""
+        if not self._to_join or len(self._ahead) >= self._left or self._ahead_joins():
+            return
+        # What waits in the study's queue would be asked for in its place.
+        if not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            self._to_join -= 1
+            self._study.enqueue_trial(self._shared, user_attrs={BESIDE: True})
+            trial = self._study.ask()
+            self._begin(trial)
+            if self._ahead and self._ahead[-1][0] is trial:
+                # It comes before what was asked for earlier.
+                self._ahead.rotate()
+
+    def _ahead_joins(self) -> bool:
+        return bool(self._ahead) and BESIDE in self._ahead[0][0].user_attrs
 
     @property
     def _objectives(self) -> set[str]:

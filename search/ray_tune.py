@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -19,7 +19,9 @@ from ray.exceptions import OutOfMemoryError
 from search.address import require_answer
 from search.deaths import OUT_OF_MEMORY, Deaths
 from search.footprints import FootprintWorkers
+from search.listed_tasks import ListedTasks
 from search.options import Share
+from search.populations import Populations
 from search.referee import start_referee
 from search.searcher import TaskSearcher
 from search.stopping import Judge, remembered, rungs_of
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from search.referee import RemoteReferee
     from search.searcher import Source
     from spaces.candidate import Objective
-    from trainables.assignment import Assignment
+    from trainables.assignment import Assignment, Task
 
 # Ray counts its own trials, and a task that is handed out again is one more: the searcher says when to end.
 ENDLESS = 10**9
@@ -92,10 +94,10 @@ class Cluster:
         judge = remembered(Judge(self._options.stop, objectives), self._store.results.trials)
         return start_referee(judge, rungs)
 
-    def run(self, source: Source, referee: RemoteReferee | None = None) -> None:
+    def run(self, source: Source, referee: RemoteReferee | None = None, populations: Populations | None = None) -> None:
         """Run the tasks of `source` to the end, or until `fault` says why not; nothing is left begun."""
         deaths = Deaths()
-        self._searcher = TaskSearcher(source, deaths, self._options.batch)
+        self._searcher = TaskSearcher(source, deaths, self._options.batch, populations)
         remote, results = self._store.remote, self._store.results
         seen = None if remote else results.run_json
         post = Post(self._options.share.threads, referee, seen, remote, self._arrays())
@@ -107,6 +109,19 @@ class Cluster:
             self.fault = self._searcher.stopped_by
             with suppress(OSError):
                 source.close()
+
+    def populations(self, tasks: int) -> Populations | None:
+        """How so many tasks are taught together; None where the command line says that none are."""
+        options = self._options
+        if options.population == 1:
+            return None
+        workers = self._at_once or max(1, int(self._cpus / options.share.cpus))
+        return Populations(options.recipe, options.share.device, options.population, tasks, workers)
+
+    def run_listed(self, tasks: Sequence[Task], told: Callable[[Task, Mapping[str, Any]], None]) -> None:
+        """Run tasks from a list, those together that are alike where that is quicker."""
+        populations = self.populations(len(tasks))
+        self.run(ListedTasks(populations.in_runs(tasks) if populations else tasks, told), populations=populations)
 
     def _require_resources(self) -> None:
         there = ray.cluster_resources()

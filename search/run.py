@@ -116,6 +116,9 @@ def _fit(options: Options, store: Store, study: optuna.Study, cluster: Cluster) 
     ceilings = [ceiling_of(objective.name, options.budget.as_dict()) for objective in space.OBJECTIVES]
     progress = Progress(study, options.trials, ceilings, lambda: cluster.running)
     cluster.start()
+    left = options.trials - counted(study)
+    # Candidates that share an architecture make another search: only where it was asked for.
+    populations = None if options.population is None else cluster.populations(left)
     source = OptunaTasks(
         study,
         space,
@@ -123,19 +126,18 @@ def _fit(options: Options, store: Store, study: optuna.Study, cluster: Cluster) 
         options.budget,
         cluster.footprints(),
         store.results.trials,
-        options.trials - counted(study),
+        left,
         [lambda number, *told: store.after_a_task(f"trials/{number}"), progress.ended],
         store.before_a_trial,
+        populations,
     )
     with progress.shown():
-        cluster.run(source, cluster.referee(space.OBJECTIVES))
+        cluster.run(source, cluster.referee(space.OBJECTIVES), populations)
     if isinstance(cluster.fault, NothingFitsError) and all(outcome(trial) != "trained" for trial in study.trials):
         raise cluster.fault
 
 
 def _look_again(options: Options, store: Store, cluster: Cluster, say: Say) -> None:
-    from search.listed_tasks import ListedTasks
-
     def told(task: Task, report: Mapping[str, Any]) -> None:
         store.after_a_task(task.name)
         say(line(task, report))
@@ -149,7 +151,7 @@ def _look_again(options: Options, store: Store, cluster: Cluster, say: Say) -> N
     if tasks:
         say(f"training {len(tasks)} more: the front with fresh seeds, their twins, or a pick at full length")
         cluster.start()
-        cluster.run(ListedTasks(tasks, told))
+        cluster.run_listed(tasks, told)
 
 
 def _ended(study: optuna.Study, trials: int, cluster: Cluster) -> Ended:

@@ -6,16 +6,18 @@ import json
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from ray.tune.search import Searcher
 
 from search.optuna_tasks import HaltError
 from trainables.disk import NO_SPACE
-from trainables.ray_trainable import REPORT, TASKS
+from trainables.ray_trainable import REPORT, TASKS, TOGETHER
 
 if TYPE_CHECKING:
     from search.deaths import Deaths
+    from search.populations import Populations
     from trainables.assignment import Task
 
 LOST_NODES = 3
@@ -44,17 +46,18 @@ class Source(Protocol):
 
 @final
 class TaskSearcher(Searcher):
-    """Tasks of `source` as Ray trials of up to `batch` tasks.
+    """Tasks of `source` as Ray trials: `populations` of tasks that are alike and come in a row, or up to `batch` tasks.
 
     Ray's own OptunaSearch drops constraints and tells stopped trials as complete, hence this one. A task whose worker
     died is tried once more with nothing beside it, from its checkpoint, and then is failed; one whose node was lost is
     handed out again. `stopped_by` holds what ended the search before its time.
     """
 
-    def __init__(self, source: Source, deaths: Deaths, batch: int = 1) -> None:
+    def __init__(self, source: Source, deaths: Deaths, batch: int = 1, populations: Populations | None = None) -> None:
         super().__init__(metric=None, mode=None)
-        self._source, self._deaths, self._batch = source, deaths, batch
+        self._source, self._deaths, self._batch, self._populations = source, deaths, batch, populations
         self._running: dict[str, deque[Task]] = {}
+        self._together: set[str] = set()
         self._gathered: deque[Task] = deque()
         self._to_repeat: deque[Task] = deque()
         self._alone: str | None = None
@@ -107,35 +110,57 @@ class TaskSearcher(Searcher):
             return Searcher.FINISHED if not self._running else None
         if self._to_repeat or self._alone is not None:
             return self._alone_in(trial_id) if not self._running else None
-        self._gather()
-        if len(self._gathered) >= self._batch or (self._gathered and self._source.exhausted):
-            return self._handed(trial_id, [self._gathered.popleft() for _ in range(self._size())])
+        size = self._gather()
+        if size:
+            together = size > 1 and self._most() > 1
+            return self._handed(trial_id, [self._gathered.popleft() for _ in range(size)], together)
         # Until the last one ended: its worker may die, and then it is handed out again.
         over = self._source.exhausted and not self._running and not self._gathered
         return Searcher.FINISHED if over else None
 
-    def _size(self) -> int:
-        return min(self._batch, len(self._gathered))
-
-    def _gather(self) -> None:
-        while len(self._gathered) < self._batch:
-            task = self._source.next(wait=not self._running)
+    def _gather(self) -> int:
+        """How many of the tasks gathered make the next Ray trial; 0 while more may join them."""
+        while True:
+            size, room = self._share()
+            task = self._source.next(wait=not self._running) if room else None
             if task is None:
-                return
+                return 0 if room and not self._source.exhausted else size
             self._gathered.append(task)
+
+    def _share(self) -> tuple[int, bool]:
+        """How many come next of those gathered, and whether there is room for one more."""
+        most = self._most()
+        if most == 1:
+            size = min(self._batch, len(self._gathered))
+            return size, size < self._batch
+        alike = sum(1 for _ in takewhile(self._like_the_first, islice(self._gathered, most)))
+        return alike, alike == len(self._gathered) < most
+
+    def _most(self) -> int:
+        """Members of the next population; 1 where the next task is to be in none."""
+        return self._populations.most(self._gathered[0]) if self._populations and self._gathered else 1
+
+    def _like_the_first(self, task: Task) -> bool:
+        return self._populations is not None and self._populations.alike(self._gathered[0], task)
 
     def _alone_in(self, trial_id: str) -> dict[str, Any]:
         self._alone = trial_id
         return self._handed(trial_id, [self._to_repeat.popleft()])
 
-    def _handed(self, trial_id: str, tasks: list[Task]) -> dict[str, Any]:
+    def _handed(self, trial_id: str, tasks: list[Task], together: bool = False) -> dict[str, Any]:
         self._running[trial_id] = deque(tasks)
-        return {TASKS: [asdict(task) for task in tasks]}
+        if together:
+            self._together.add(trial_id)
+        return {TASKS: [asdict(task) for task in tasks], TOGETHER: together}
 
     def _gone(self, trial_id: str, reason: str) -> None:
         tasks = self._running.pop(trial_id)
         self._alone = None if self._alone == trial_id else self._alone
-        if tasks:
+        if trial_id in self._together:
+            # All were begun: each may be the one at fault.
+            for task in tasks:
+                self._bury(task, reason)
+        elif tasks:
             self._bury(tasks.popleft(), reason)
             # Those behind it in the batch were not begun.
             self._gathered.extendleft(reversed(tasks))
@@ -144,9 +169,10 @@ class TaskSearcher(Searcher):
         report = json.loads(result[REPORT])
         tasks = self._running.get(trial_id, deque())
         # Ray gives the last report of a trial twice.
-        if not tasks or tasks[0].name != report["name"]:
+        task = next((task for task in tasks if task.name == report["name"]), None)
+        if task is None:
             return
-        task = tasks.popleft()
+        tasks.remove(task)
         if report["outcome"] == "halt":
             self.stopped_by = HaltError(report["reason"])
         elif report["outcome"] == "retry":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 import torch
@@ -52,9 +52,21 @@ class Criterion(nn.Module, ABC):
 
     hears_layers = False
 
-    @abstractmethod
     def forward(self, network: nn.Module, batch: Batch) -> Losses:
         """Run the network on the batch and hold what it says, and does on the way, against labels and teacher."""
+        return self.losses(self.listen(network, batch.features), batch)
+
+    def listen(self, network: nn.Module, features: Tensor) -> Any:
+        """What the network says of features, and does on the way: tensors, clips first, in tuples, lists or dicts.
+
+        Of networks of one architecture it differs in nothing but what is left out: one that hears layers hears all
+        that the others hear.
+        """
+        return network(features)
+
+    @abstractmethod
+    def losses(self, heard: Any, batch: Batch) -> Losses:
+        """Hold what was heard of the batch's features against the rest of it."""
 
 
 # From the network, the training set, the candidate and the seed.
@@ -75,13 +87,13 @@ class Classification(Criterion):
         self.hears_layers = bool(candidate.distillation.alignment_weight)
         self.alignment = _alignment(network, data, seed) if self.hears_layers else None
 
-    def forward(self, network: nn.Module, batch: Batch) -> Losses:
+    def listen(self, network: nn.Module, features: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Outputs, and the maps at the taps of the alignment."""
+        return (network(features), []) if self.alignment is None else self.alignment.listen(network, features)
+
+    def losses(self, heard: tuple[Tensor, list[Tensor]], batch: Batch) -> Losses:
         """alpha * CE + (1 - alpha) * T^2 * KL + alignment_weight * alignment."""
-        distillation, maps = self.candidate.distillation, list[Tensor]()
-        if self.alignment is None:
-            outputs = network(batch.features)
-        else:
-            outputs, maps = self.alignment.listen(network, batch.features)
+        distillation, (outputs, maps) = self.candidate.distillation, heard
         classes: Tensor | None = self.class_of_output  # type: ignore[assignment]
         hard_label = self.candidate.hard_label
         loss = distillation_loss(outputs.float(), batch.teacher, batch.target, distillation, classes, hard_label)

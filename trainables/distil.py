@@ -6,11 +6,11 @@ import csv
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 import numpy as np
 import torch
@@ -77,6 +77,47 @@ def teach(
 
 @final
 @dataclass(frozen=True)
+class Due:
+    """The epoch that a run is waiting for."""
+
+    learner: Learner
+    epoch: int
+    epochs: int
+
+    def figures(self) -> Figures | Exception:
+        """Train it, alone: its figures, the seconds that it took among them, or what went wrong."""
+        started = time.perf_counter()
+        try:
+            figures = self.learner.epoch(self.epoch, self.epochs)
+        except Exception as error:
+            return error
+        return {**figures, "seconds": time.perf_counter() - started}
+
+
+Figures = dict[str, float]
+Result = TypeVar("Result")
+# Yields each epoch when it is due, and is sent its figures.
+Teaching = Generator[Due, Figures, Result]
+
+
+def alone(teaching: Teaching[Result]) -> Result:
+    """What a run ends with that trains every epoch by itself."""
+    try:
+        due = next(teaching)
+        while True:
+            due = told(teaching, due.figures())
+    except StopIteration as ended:
+        result: Result = ended.value
+        return result
+
+
+def told(teaching: Teaching[Any], figures: Figures | Exception) -> Due:
+    """The next epoch that is due when the last one ended so; what went wrong is raised inside the run."""
+    return teaching.throw(figures) if isinstance(figures, Exception) else teaching.send(figures)
+
+
+@final
+@dataclass(frozen=True)
 class Run:
     """What `teach` is given beside the network."""
 
@@ -102,6 +143,11 @@ def teach_in_phases(network: nn.Module, phases: Sequence[Phase], run: Run) -> tu
     Returns the last phase's network at its best epoch: earlier ones do not compete with it. Patience counts in the last
     phase alone.
     """
+    return alone(teaching_in_phases(network, phases, run))
+
+
+def teaching_in_phases(network: nn.Module, phases: Sequence[Phase], run: Run) -> Teaching[tuple[nn.Module, Progress]]:
+    """As `teach_in_phases`, for whoever trains the epochs that are due."""
     learner, progress, begun = _begun(network, phases, run)
     waiting = list(phases[len(begun) :])
     if progress.history:
@@ -111,10 +157,10 @@ def teach_in_phases(network: nn.Module, phases: Sequence[Phase], run: Run) -> tu
         while waiting and waiting[0].first_epoch <= progress.epoch:
             begun.append(waiting.pop(0))
             learner = _next_phase(begun, learner, progress, run)
-        started = time.perf_counter()
-        row = learner.epoch(progress.epoch, run.epochs)
+        row = yield Due(learner, progress.epoch, run.epochs)
+        started, seconds = time.perf_counter(), row.pop("seconds")
         row["validation_score"] = run.validate(learner.judged)
-        row["seconds"] = time.perf_counter() - started
+        row["seconds"] = seconds + time.perf_counter() - started
         _remember(progress, learner.judged, row)
         if run.checkpoint is not None:
             _save(run.checkpoint, run.identity, learner, progress)

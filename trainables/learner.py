@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spaces.candidate import Candidate
+    from trainables.criterion import Losses
     from trainables.training_set import TrainingSet
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
@@ -53,24 +54,16 @@ class Learner:
 
     def epoch(self, epoch: int, epochs: int) -> dict[str, float]:
         """Train for one epoch; its figures by name. Raises `NotANumberError` when a loss is not finite."""
-        torch.manual_seed(self.seed * 1_000_003 + epoch)
+        torch.manual_seed(self.draws_of(epoch))
         self.network.train()
-        batches = self._batches(epoch)
-        sums: dict[str, Tensor] = {}
-        rate = 0.0
-        for step, (rows, views) in enumerate(batches):
-            rate = learning_rate(self.candidate.schedule, (epoch + step / len(batches)) / epochs)
-            for name, value in self._step(rate, rows, views).items():
-                sums[name] = sums.get(name, 0.0) + value
-        means = {name: float(total) / len(batches) for name, total in sums.items()}
-        if not math.isfinite(means["loss"]):
-            raise NotANumberError(
-                f"loss: {means['loss']} in epoch {epoch} at peak_lr={self.candidate.schedule.peak_lr:g}; lower it"
-            )
-        hard = max(means[HARD_LOSS], 1e-12)
-        soft = [name for name in means if name not in ("loss", HARD_LOSS)]
-        ratios = {f"{name.removesuffix('_loss')}_to_hard": means[name] / hard for name in soft}
-        return {"epoch": epoch, "lr": rate, **means, **ratios}
+        lesson = Lesson(self, epoch, epochs)
+        for step in range(len(lesson)):
+            self._step(lesson, step)
+        return lesson.figures()
+
+    def draws_of(self, epoch: int) -> int:
+        """Where the random numbers of an epoch begin."""
+        return self.seed * 1_000_003 + epoch
 
     def state(self) -> dict[str, Any]:
         """Everything as plain tensors and numbers, for `load`."""
@@ -88,7 +81,7 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.dealer = Dealer(state["dealer"]["hardness"].cpu().numpy().copy(), state["dealer"]["dealt"])
 
-    def _batches(self, epoch: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    def batches(self, epoch: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Rows of each step, and the view in which each of them is heard."""
         rows = self.dealer.epoch_rows(self.data, self.candidate.data_mix, self.seed, epoch)
         draw = np.random.default_rng([self.seed, 3, epoch])
@@ -99,7 +92,8 @@ class Learner:
         steps = max(1, math.ceil(len(rows) / self.candidate.schedule.batch))
         return list(zip(np.array_split(rows, steps), np.array_split(views, steps), strict=True))
 
-    def _batch(self, rows: NDArray[np.int64], views: NDArray[np.int64]) -> Batch:
+    def batch(self, rows: NDArray[np.int64], views: NDArray[np.int64]) -> Batch:
+        """The clips of a step, masked by random numbers of torch's own generator."""
         real = rows < self.data.clips
         batch = self._real(rows[real], views[real])
         if not real.all():
@@ -141,11 +135,10 @@ class Learner:
             features = mask_along_axis_iid(features, round(share * features.shape[axis]), 0.0, axis)
         return features
 
-    def _step(self, rate: float, rows: NDArray[np.int64], views: NDArray[np.int64]) -> dict[str, Tensor]:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        batch = self._batch(rows, views)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+    def _step(self, lesson: Lesson, step: int) -> None:
+        self.set_rate(lesson.rates[step])
+        batch = self.batch(*lesson.batches[step])
+        with precision(self.device):
             losses = self.criterion(self.network, batch)
         self.optimizer.zero_grad()
         losses.total.backward()
@@ -153,9 +146,52 @@ class Learner:
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.network)
-        if self.candidate.data_mix is not None and self.candidate.data_mix.hard_negatives:
-            self.dealer.hardness[rows] = losses.each.detach().float().cpu().numpy()
-        return {name: value.detach() for name, value in {"loss": losses.total, **losses.parts}.items()}
+        lesson.learnt(step, losses)
+
+    def set_rate(self, rate: float) -> None:
+        """Take the next step at this learning rate."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+
+@final
+class Lesson:
+    """One epoch of a learner: rows and views of its `batches`, the learning `rates` of its steps, and their losses."""
+
+    def __init__(self, learner: Learner, epoch: int, epochs: int) -> None:
+        """Deals the learner the epoch's clips."""
+        self._learner, self.epoch = learner, epoch
+        self.batches = learner.batches(epoch)
+        schedule, steps = learner.candidate.schedule, len(self.batches)
+        self.rates = [learning_rate(schedule, (epoch + step / steps) / epochs) for step in range(steps)]
+        self._sums: dict[str, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def learnt(self, step: int, losses: Losses) -> None:
+        """Take the losses of a step."""
+        for name, value in {"loss": losses.total, **losses.parts}.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value.detach()
+        mix = self._learner.candidate.data_mix
+        if mix is not None and mix.hard_negatives:
+            self._learner.dealer.hardness[self.batches[step][0]] = losses.each.detach().float().cpu().numpy()
+
+    def figures(self) -> dict[str, float]:
+        """The epoch's figures by name. Raises `NotANumberError` when a loss is not finite."""
+        means = {name: float(total) / len(self) for name, total in self._sums.items()}
+        if not math.isfinite(means["loss"]):
+            peak_lr = self._learner.candidate.schedule.peak_lr
+            raise NotANumberError(f"loss: {means['loss']} in epoch {self.epoch} at peak_lr={peak_lr:g}; lower it")
+        hard = max(means[HARD_LOSS], 1e-12)
+        soft = [name for name in means if name not in ("loss", HARD_LOSS)]
+        ratios = {f"{name.removesuffix('_loss')}_to_hard": means[name] / hard for name in soft}
+        return {"epoch": self.epoch, "lr": self.rates[-1], **means, **ratios}
+
+
+def precision(device: torch.device) -> torch.autocast:
+    """In what a step computes: bfloat16 where it pays on a GPU, float32 on a CPU."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
 _PER_VIEW = ("features", "teacher")
@@ -171,13 +207,18 @@ def _gathered(arrays: list[NDArray[Any]], rows: NDArray[np.int64], views: NDArra
     return torch.from_numpy(found)
 
 
-def _average(network: nn.Module, decay: float) -> AveragedModel:
-    """Its first steps count for more than `decay` would let them: a short run would never leave its first weights."""
+def share_of_new(decay: float, steps: int) -> float:
+    """How far an average of `steps` steps moves towards the next one; it begins with the first.
 
+    First steps count for more than `decay` would let them: a short run would never leave its first weights.
+    """
+    return 1 - min(decay, (1 + steps) / (10 + steps)) if steps else 1.0
+
+
+def _average(network: nn.Module, decay: float) -> AveragedModel:
     def towards(averaged: Tensors, current: Tensors, steps: Tensor | int) -> None:
-        kept = min(decay, (1 + int(steps)) / (10 + int(steps)))
         if averaged[0].is_floating_point():
-            torch._foreach_lerp_(averaged, current, 1 - kept)
+            torch._foreach_lerp_(averaged, current, share_of_new(decay, int(steps)))
         else:
             torch._foreach_copy_(averaged, current)
 

@@ -41,10 +41,18 @@ class MaskCriterion(Criterion):
         if teacher is not None and self.masks.mode in ("one_step", "two_step") and self.alpha < 1:
             self.names = shared_maps(_cruse(network), teacher, self.masks.maps)
 
-    def forward(self, network: nn.Module, batch: Batch) -> Losses:
-        """Masks and maps of a batch of log-power spectra; its `teacher` are masks, its target magnitudes."""
-        maps = _cruse(network).maps(batch.features) if self.names else {"mask": network(batch.features)}
-        masks = maps["mask"].float()
+    @property
+    def hears_layers(self) -> bool:  # type: ignore[override]
+        """Whether it hears the network's maps."""
+        return bool(self.names)
+
+    def listen(self, network: nn.Module, features: Tensor) -> dict[str, Tensor]:
+        """Masks of a batch of log-power spectra, and maps."""
+        return _cruse(network).maps(features) if self.names else {"mask": network(features)}
+
+    def losses(self, heard: dict[str, Tensor], batch: Batch) -> Losses:
+        """Of a batch whose `teacher` are masks and whose target magnitudes."""
+        maps, masks = heard, heard["mask"].float()
         each = spectrum_losses(masks, magnitudes(batch.features[:, 0].float(), self.front_end), batch.target)
         hard, soft = each.mean(), self._soft(maps, masks, batch)
         total = self.alpha * hard + (1 - self.alpha) * soft

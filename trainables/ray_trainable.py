@@ -1,4 +1,4 @@
-"""The Ray trainable: one task after another in a reused worker process."""
+"""The Ray trainable: tasks one after another, or those that are alike together, in a reused worker process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,18 +21,20 @@ from trainables.assignment import Task
 from trainables.cache import cache_folder, cached_array, content_key
 from trainables.cache_holds import keep_what_is_used
 from trainables.disk import NO_SPACE, is_full
-from trainables.distil import StoppedEarlyError
+from trainables.distil import StoppedEarlyError, alone
 from trainables.learner import NotANumberError
-from trainables.trial import run_trial
+from trainables.population import PopulationError, together
+from trainables.trial import trial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from export.remote import Remote
     from trainables.assignment import Assignment
-    from trainables.distil import Progress
+    from trainables.distil import Progress, Teaching
 
 TASKS = "tasks"
+TOGETHER = "together"
 REPORT = "report"
 RUNGS = "rungs.json"
 CHECKPOINT_SECONDS = 15.0
@@ -69,7 +71,7 @@ class Post:
 
 @final
 class TrialActor(tune.Trainable):
-    """The tasks of one Ray trial, one in each step.
+    """The tasks of one Ray trial, one that ends in each step: in their order, or `TOGETHER` as each is done.
 
     A class, because Ray runs a function in a thread of its own, and torch.export in a second such thread crashes the
     process: torch 2.11 keeps a device guard that dies with the first thread.
@@ -77,6 +79,7 @@ class TrialActor(tune.Trainable):
 
     def setup(self, config: dict[str, Any], assignment: Assignment, post: Post) -> None:  # type: ignore[override]
         """Take the first tasks."""
+        self._reports: Iterator[dict[str, Any]] | None = None
         torch.set_num_threads(post.threads)
         self._assignment, self._post, self._done, self._fault = assignment, post, 0, ""
         try:
@@ -91,20 +94,29 @@ class TrialActor(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next tasks."""
-        self._done = 0
+        self._done, self._reports = 0, None
         return True
 
     def step(self) -> dict[str, Any]:
-        """Run the next of the config's tasks.
+        """Give the report of the next task that ends.
 
-        The report is one text, because Ray would flatten the nested object into a hundred columns.
+        It is one text, because Ray would flatten the nested object into a hundred columns.
         """
-        tasks = self.config[TASKS]
-        task = Task(**tasks[self._done])
+        if self._reports is None:
+            self._reports = self._reports_of([Task(**task) for task in self.config[TASKS]])
+        report = next(self._reports)
         self._done += 1
-        halt = {"outcome": "halt", "reason": self._fault}
-        report = {"name": task.name, **(halt if self._fault else report_of(self._assignment, self._post, task))}
-        return {REPORT: json.dumps(report), "done": self._done == len(tasks)}
+        return {REPORT: json.dumps(report), "done": self._done == len(self.config[TASKS])}
+
+    def _reports_of(self, tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
+        if self._fault:
+            return ({"name": task.name, "outcome": "halt", "reason": self._fault} for task in tasks)
+        reports = (_named(self._assignment, self._post, task) for task in tasks)
+        return together(list(reports)) if self.config.get(TOGETHER) else map(alone, reports)
+
+
+def _named(assignment: Assignment, post: Post, task: Task) -> Teaching[dict[str, Any]]:
+    return {"name": task.name, **(yield from reporting(assignment, post, task))}
 
 
 def _fetched(reference: Any) -> NDArray[Any]:
@@ -113,17 +125,22 @@ def _fetched(reference: Any) -> NDArray[Any]:
 
 
 def report_of(assignment: Assignment, post: Post, task: Task) -> dict[str, Any]:
+    """What a task ends with that is trained alone, as `reporting` says."""
+    return alone(reporting(assignment, post, task))
+
+
+def reporting(assignment: Assignment, post: Post, task: Task) -> Teaching[dict[str, Any]]:
     """What a task ended with; a failure is reported, not raised: it ends this trial alone and reaches the study.
 
-    `outcome` is trained, stopped or failed; or retry, where the worker had too little memory; or halt, where no trial
-    of the run would fare better.
+    `outcome` is trained, stopped or failed; or retry, where the worker had too little memory or the population that it
+    was in failed; or halt, where no trial of the run would fare better.
     """
     if post.run_json is not None and not post.run_json.is_file():
         reason = f"{post.run_json.parent} cannot be seen from this node; results must lie on a shared folder"
         return {"outcome": "halt", "reason": reason}
     folder = task.within(assignment).trials / str(task.number)
     try:
-        return _run(assignment, post, task, folder)
+        return (yield from _run(assignment, post, task, folder))
     except Exception as error:
         outcome, reason = _failure(error, folder)
         if outcome == "failed":
@@ -132,7 +149,7 @@ def report_of(assignment: Assignment, post: Post, task: Task) -> dict[str, Any]:
         return {"outcome": outcome, "reason": reason}
 
 
-def _run(assignment: Assignment, post: Post, task: Task, folder: Path) -> dict[str, Any]:
+def _run(assignment: Assignment, post: Post, task: Task, folder: Path) -> Teaching[dict[str, Any]]:
     upload = Upload(post.remote, task, assignment.trials.parent)
 
     def after_epoch(progress: Progress) -> None:
@@ -140,7 +157,7 @@ def _run(assignment: Assignment, post: Post, task: Task, folder: Path) -> dict[s
         upload.checkpoint()
 
     upload.fetch()
-    report = run_trial(task.within(assignment), task.number, task.params, after_epoch)
+    report = yield from trial(task.within(assignment), task.number, task.params, after_epoch)
     upload.all()
     return report
 
@@ -153,6 +170,8 @@ def _failure(error: Exception, folder: Path) -> tuple[str, str]:
         return "halt", str(error)
     if _out_of_memory(error):
         return "retry", f"out of memory: {error}"
+    if isinstance(error, PopulationError):
+        return "retry", f"in a population: {error}"
     if is_full(folder) or is_full(cache_folder()) or (isinstance(error, OSError) and error.errno in NO_SPACE):
         return "halt", f"the disk is full: {error}"
     return "failed", f"{type(error).__name__}: {error}"

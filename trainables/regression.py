@@ -46,10 +46,14 @@ class ValueDistillation(Criterion):
         shares = shares_of_cells(network.grid, TEACHER_GRID) if self.layers else torch.empty(0)
         self.register_buffer("shares", shares, persistent=False)
 
-    def forward(self, network: nn.Module, batch: Batch) -> Losses:
-        """response_weight * (alpha * hard + (1 - alpha) * soft) + alignment_weight * ... + attention_weight * ..."""
+    def listen(self, network: nn.Module, features: Tensor) -> Heard:
+        """All that the network does."""
         assert isinstance(network, MobileViT)
-        weights, heard = self.distillation, network.heard(batch.features)
+        return network.heard(features)
+
+    def losses(self, heard: Heard, batch: Batch) -> Losses:
+        """response_weight * (alpha * hard + (1 - alpha) * soft) + alignment_weight * ... + attention_weight * ..."""
+        weights = self.distillation
         assert heard.logits is not None
         each = hard_value_losses(heard.logits.float(), batch.target)
         taught, batch, share = of_taught(heard, batch)

@@ -16,7 +16,7 @@ from trainables.assignment import Assignment
 from trainables.cache import content_key
 from trainables.calibrated import Calibrated
 from trainables.conversion import int8_student, says_every_frame, streaming_difference
-from trainables.distil import Progress, Run, logits_of, teach_in_phases
+from trainables.distil import Progress, Run, Teaching, logits_of, teaching_in_phases
 from trainables.features import PickedClips
 from trainables.phases import phases_of, plain
 from trainables.recipe import Judgement, Material, OnStream, Recipe, recipe
@@ -54,7 +54,7 @@ def taught_student(
     data: TrainingSet,
     folder: Path,
     on_epoch: Callable[[Progress], None],
-) -> Taught:
+) -> Teaching[Taught]:
     """The candidate's student after its last epoch, or after the last one since its checkpoint in `folder`.
 
     What `on_epoch` raises ends it; a loss that is no number is a `NotANumberError`.
@@ -79,7 +79,7 @@ def taught_student(
         identity=_identity(assignment, candidate),
         on_epoch=on_epoch,
     )
-    trained, progress = teach_in_phases(start, phases, run)
+    trained, progress = yield from teaching_in_phases(start, phases, run)
     network, ranges = plain(trained.cpu())
     heard, architecture = candidate.front_end.int8_range, (candidate.architecture, outputs)
     model = int8_student(network, calibration, ranges, heard, architecture)

@@ -23,7 +23,7 @@ from spaces.budget import Footprint
 from trainables.assignment import Assignment, candidate_of
 from trainables.beside_teacher import beside_rows, compression, teacher_costs
 from trainables.conversion import runs_on_device
-from trainables.distil import Progress, StoppedEarlyError, history_csv
+from trainables.distil import Progress, StoppedEarlyError, Teaching, alone, history_csv
 from trainables.loss_warnings import loss_warnings, mask_warnings
 from trainables.real_time import real_time, real_time_rows
 from trainables.recipe import Judgement, Material, recipe
@@ -49,6 +49,13 @@ def run_trial(
     A trial that was interrupted goes on from its checkpoint; one that `on_epoch` stops by a `StoppedEarlyError` leaves
     its curve and no student. Raises `NotANumberError` when the loss diverges.
     """
+    return alone(trial(assignment, number, params, on_epoch))
+
+
+def trial(
+    assignment: Assignment, number: int, params: Mapping[str, Scalar], on_epoch: Callable[[Progress], None]
+) -> Teaching[dict[str, Any]]:
+    """As `run_trial`, for whoever trains the epochs that are due."""
     started = time.perf_counter()
     folder = assignment.trials / str(number)
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +63,7 @@ def run_trial(
     data = recipe(assignment.recipe).training_set(assignment.material, candidate)
     prepared = time.perf_counter()
     try:
-        taught = taught_student(assignment, candidate, data, folder, on_epoch)
+        taught = yield from taught_student(assignment, candidate, data, folder, on_epoch)
     except StoppedEarlyError as stopped:
         return _stopped(assignment, number, params, folder, stopped)
     scored = time.perf_counter()

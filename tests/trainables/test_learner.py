@@ -209,9 +209,9 @@ class Numbers(Criterion):
         super().__init__()
         self.seen = []
 
-    def forward(self, network: nn.Module, batch: Batch) -> Losses:
+    def losses(self, heard: Tensor, batch: Batch) -> Losses:
         self.seen.append(batch)
-        outputs = network(batch.features)
+        outputs = heard
         each = (outputs[:, 0] - batch.target.float()).square()
         assert batch.taught is not None
         soft = (outputs - batch.teacher).square()[batch.taught].sum() / len(each)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,12 +14,14 @@ import pytest
 
 from export.calibration import Measured, calibrate
 from export.latency import constants
+from spaces.candidate import Scalar
 from tests.trainables.points import assignment_of, point
 from trainables import untrained
 from trainables.assignment import Task
 from trainables.distil import Progress
 from trainables.learner import NotANumberError
-from trainables.ray_trainable import Post, report_of
+from trainables.population import together
+from trainables.ray_trainable import Post, report_of, reporting
 from trainables.recipe import Judgement
 from trainables.recipes.wakeword import RECIPE
 from trainables.trial import run_trial
@@ -71,6 +74,29 @@ def test_a_trial_goes_on_from_its_checkpoint(speech_folder: Path, tmp_path: Path
     resumed = run_trial(assignment, 0, params, on_epoch=lambda progress: epochs.append(progress.epoch))
     assert epochs == [2, 3]
     assert resumed["score_int8"] == run_trial(assignment, 1, params)["score_int8"]
+
+
+def test_trials_taught_together_end_as_alone_each_in_its_folder(speech_folder: Path, tmp_path: Path) -> None:
+    assignment = assignment_of("wakeword", speech_folder, tmp_path / "trials", epochs=2)
+    params = point("wakeword", "ds_cnn")
+    others: list[dict[str, Scalar]] = [{"alpha": 1.0, "neg_per_pos": 1.5}, {"student": "mlp"}]
+    tasks = [
+        Task(seed, {**params, **changes}, seed=seed, trials="confirm/7")
+        for seed, changes in enumerate([{}, *others], start=1)
+    ]
+    alone = report_of(assignment, Post(), replace(tasks[1], trials="alone"))
+    failed, *trained = together([reporting(assignment, Post(), task) for task in tasks])
+    assert (failed["outcome"], [report["outcome"] for report in trained]) == ("failed", ["trained", "trained"])
+    for report in trained:
+        folder = tmp_path / "confirm" / "7" / str(report["seed"])
+        assert json.loads((folder / "metrics.json").read_text()) == report
+        assert not (folder / "checkpoint.pt").exists()
+    assert trained[1]["params"] == alone["params"]
+    curves = [(tmp_path / kind / "2" / "history.csv").read_text() for kind in ("confirm/7", "alone")]
+    ours, theirs = ([float(row["loss"]) for row in csv.DictReader(curve.splitlines())] for curve in curves)
+    # In float32: AdamW's first steps are as long for a gradient of rounding errors as for any other.
+    assert ours[0] == pytest.approx(theirs[0], rel=1e-4)
+    assert ours == pytest.approx(theirs, rel=5e-3)
 
 
 def test_a_judgement_leaves_its_files_beside_its_rows(
