@@ -32,7 +32,8 @@ Invoke = Callable[[Sequence["NDArray[np.float32]"]], Sequence["NDArray[np.float3
 class StoredStudent:
     """A trained student as it lies in its trial's folder.
 
-    Its INT8 model, its front end, its student.json, its metrics.json, and the footprint that the study knows.
+    Its INT8 model, its front end, its student.json, its metrics.json, and the footprint that the study knows; in a
+    firmware it may have another `beside` it.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class StoredStudent:
     facts: Mapping[str, Any]
     metrics: Mapping[str, Any]
     footprint: Mapping[str, Any]
+    beside: StoredStudent | None = None
 
     @property
     def is_step(self) -> bool:
@@ -93,6 +95,15 @@ def stored_student(folder: Path, footprint: Mapping[str, Any]) -> StoredStudent:
     return StoredStudent(folder, (folder / TFLITE).read_bytes(), front_end, facts, metrics, footprint)
 
 
+def student_beside(path: Path, student: StoredStudent) -> StoredStudent:
+    """A second student: that of an export's folder, or a .tflite file that hears what `student` hears."""
+    if path.is_dir():
+        return stored_student(path, {})
+    if path.suffix != ".tflite" or not path.is_file():
+        raise ValueError(f"--beside: {path} is neither the folder of an export nor a .tflite file")
+    return StoredStudent(path.parent, path.read_bytes(), student.front_end, {}, {}, {})
+
+
 def golden(student: StoredStudent) -> Golden:
     """The golden inputs with the INT8 reference: LiteRT's built-in kernels, by which the student was scored."""
     from export.streaming import int8_outputs
@@ -122,7 +133,8 @@ def _clip(front_end: FrontEnd, rng: np.random.Generator) -> NDArray[np.float64]:
     loudness = _QUIETEST * (_LOUDEST / _QUIETEST) ** rng.random()
     if front_end.kind == "waveform":
         return _waveform(front_end, rng, loudness)
-    frames, mels = np.meshgrid(np.linspace(0, 1, front_end.frames), np.linspace(0, 1, front_end.mels), indexing="ij")
+    sides = (np.linspace(0, 1, count) for count in (front_end.frames, front_end.values_per_frame))
+    frames, mels = np.meshgrid(*sides, indexing="ij")
     energy = 10 ** rng.uniform(-6, -2) * np.exp(-rng.uniform(0, 4) * mels)
     for _ in range(rng.integers(0, 5)):
         burst = np.exp(-(((frames - rng.random()) / rng.uniform(0.03, 0.2)) ** 2))
