@@ -121,8 +121,12 @@ class ModelBuilder:
         weights = self.tensor((out, width), data=np.ones((out, width)), zero=0)
         bias = self.tensor((out,), "int32", data=np.zeros(out), zero=0, scale=1 / 256)
         y = self.tensor((1, out))
-        self.operator("FULLY_CONNECTED", [x, weights, bias], [y], schema.FullyConnectedOptionsT())
+        self.fully_connected(x, weights, bias, y)
         return y
+
+    def fully_connected(self, x: int, weights: int, bias: int, y: int) -> None:
+        """A FULLY_CONNECTED of given tensors."""
+        self.operator("FULLY_CONNECTED", [x, weights, bias], [y], schema.FullyConnectedOptionsT())
 
     def build(self, inputs: list[int], outputs: list[int]) -> bytes:
         """The file."""
