@@ -22,6 +22,12 @@ void potstill_profiler_end(potstill_profiler *profiler, uint32_t event, uint32_t
     }
 }
 
+void potstill_profiler_clear(potstill_profiler *profiler)
+{
+    profiler->count = 0;
+    profiler->lost = 0;
+}
+
 void potstill_profiler_print(potstill_profiler *profiler, void (*print)(const char *line))
 {
     char line[MOST_LINE];
@@ -34,6 +40,5 @@ void potstill_profiler_print(potstill_profiler *profiler, void (*print)(const ch
         snprintf(line, sizeof line, "%s took %" PRIu32 " microseconds", event->tag, event->took_us);
         print(line);
     }
-    profiler->count = 0;
-    profiler->lost = 0;
+    potstill_profiler_clear(profiler);
 }

@@ -26,6 +26,9 @@ uint32_t potstill_profiler_begin(potstill_profiler *profiler, const char *tag, u
 
 void potstill_profiler_end(potstill_profiler *profiler, uint32_t event, uint32_t now_us);
 
+/* Forget all events. */
+void potstill_profiler_clear(potstill_profiler *profiler);
+
 /* Print a line for each event in order, such as `CONV_2D took 168 microseconds`, then forget them. A log of operators
  * with some missing would be read as one of another model: events that were lost are told instead of printed. */
 void potstill_profiler_print(potstill_profiler *profiler, void (*print)(const char *line));

@@ -139,6 +139,8 @@ potstill_network potstill_tflm_network(potstill_tflm *tflm) { return {tflm, inpu
 
 size_t potstill_tflm_arena_bytes(const potstill_tflm *tflm) { return tflm->interpreter->arena_used_bytes(); }
 
+void potstill_tflm_clear_profile(potstill_tflm *tflm) { potstill_profiler_clear(&tflm->profiler.profiler); }
+
 void potstill_tflm_print_profile(potstill_tflm *tflm) {
     if (tflm->recorder != nullptr) {
         potstill_profiler_print(&tflm->profiler.profiler, print_line);

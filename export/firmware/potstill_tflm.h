@@ -30,7 +30,11 @@ potstill_network potstill_tflm_network(potstill_tflm *tflm);
 /* Bytes of the arena that are in use. */
 size_t potstill_tflm_arena_bytes(const potstill_tflm *tflm);
 
-/* Print the operators of the runs since the last call, and what the arena is made of; only where it is profiled. */
+/* Forget the operators of the runs so far: there is room for those of one. */
+void potstill_tflm_clear_profile(potstill_tflm *tflm);
+
+/* Print the operators of the run since then, forget them too, and print what the arena is made of; only where it is
+ * profiled. */
 void potstill_tflm_print_profile(potstill_tflm *tflm);
 
 #ifdef __cplusplus

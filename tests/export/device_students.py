@@ -34,7 +34,8 @@ def stored_folder(folder: Path, model: bytes, front_end: FrontEnd, **facts: Any)
     (folder / "student.int8.tflite").write_bytes(model)
     document = {"recipe": "wakeword", "front_end": asdict(front_end), "class_of_output": None, "decision": {}}
     (folder / "student.json").write_text(json.dumps(document | facts))
-    (folder / "metrics.json").write_text("{}")
+    if not (folder / "metrics.json").exists():
+        (folder / "metrics.json").write_text("{}")
     return folder
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -129,6 +131,28 @@ class PipedNetwork:
             errors = driver.stderr.read().decode()
         assert driver.returncode == 0, errors
         return said
+
+    def serve_app(self, command: list[str], **environment: str) -> str:
+        """Run a program whose network's pipes are descriptors of their own; what it printed, to its end."""
+        (heard, sends), (receives, told) = os.pipe(), os.pipe()
+        known = {**os.environ, **environment, "POTSTILL_PIPES": f"{receives} {sends}"}
+        with (
+            tempfile.TemporaryFile() as printed,
+            subprocess.Popen(
+                command, stdout=printed, stderr=subprocess.STDOUT, env=known, pass_fds=(receives, sends)
+            ) as app,
+        ):
+            os.close(receives)
+            os.close(sends)
+            with os.fdopen(heard, "rb") as questions, os.fdopen(told, "wb") as answers:
+                for _, payload in _messages(questions):
+                    answers.write(self.answer(payload))
+                    answers.flush()
+            app.wait()
+            printed.seek(0)
+            text = printed.read().decode()
+        assert app.returncode == 0, text
+        return text
 
 
 def _messages(stream: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -175,7 +175,7 @@ def test_features_in_numpy_are_those_of_training_for_spectra_too() -> None:
 
 def test_sound_of_masks_in_numpy_is_that_of_training() -> None:
     samples = sounds()["words"]
-    masks = np.random.default_rng(0).random((features_of(samples, ENHANCEMENT).shape)).astype(np.float32)
+    masks = np.random.default_rng(0).random(features_of(samples, ENHANCEMENT).shape).astype(np.float32)
     audio = torch.from_numpy(samples.astype(np.float32) / 32768)[None]
     expected = enhanced(audio, torch.from_numpy(masks)[None], ENHANCEMENT)[0].numpy()
     np.testing.assert_allclose(masked_sound(samples, masks, ENHANCEMENT)[160:], expected, atol=1e-6)

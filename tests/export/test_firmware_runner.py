@@ -19,8 +19,8 @@ from export.c_student import golden_source
 from export.decision import DecisionSettings, decisions
 from export.device_student import DeviceStudent
 from export.exported import open_student
-from export.golden_sound import golden_sound, golden_vectors, host_runs, micro_runs, runs_of
 from export.front_end import features_of
+from export.golden_sound import golden_sound, golden_vectors, host_runs, micro_runs, runs_of
 from export.listening import Listener
 from tests.conftest import GLIDES, spoken
 from tests.export.device_students import (

@@ -1,9 +1,10 @@
 /* A student with a network of noise hears extreme sound in pieces of random lengths, for a number of pieces. */
+#include "piped_network.c"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "piped_network.c"
 #include "potstill_own.h"
 #include "potstill_runner.h"
 

@@ -1,8 +1,9 @@
 /* A student listens to a file of int16 samples in pieces of given lengths; its network is behind pipes. */
+#include "piped_network.c"
+
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "piped_network.c"
 #include "potstill_own.h"
 #include "potstill_runner.h"
 

@@ -1,10 +1,11 @@
 /* The self-test of a student whose network is behind pipes; lines go the same way. */
+#include "piped_network.c"
+
 #include "potstill_self_test.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "piped_network.c"
 #include "potstill_own.h"
 
 extern const potstill_golden potstill_own_golden;

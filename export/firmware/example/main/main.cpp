@@ -32,6 +32,7 @@ void print_line(const char *line) { printf("%s\n", line); }
 
 void profile(Listener &listener) {
 #ifdef CONFIG_POTSTILL_PROFILE
+    potstill_tflm_clear_profile(listener.tflm);
     for (int i = 0; i < CONFIG_POTSTILL_PROFILE_RUNS; i++) {
         potstill_runner_run(&listener.runner, listener.runner.frames);
         potstill_tflm_print_profile(listener.tflm);
