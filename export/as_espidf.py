@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from export.c_front_end import check_front_end
 from export.c_operators import operators_header
 from export.c_student import golden_source, model_source, student_header, student_source
 from export.carried import CannotCarryError, Carried
@@ -53,12 +54,14 @@ def write(student: StoredStudent, golden: Golden, folder: Path) -> list[Carried]
 
 
 def _builds(student: StoredStudent) -> list[Build]:
+    check_front_end(student.front_end)
     own = _runnable(build_of(device_student(student, OWN)))
     if student.beside is None:
         return [own]
     rates = [one.front_end.sample_rate_hz for one in (student, student.beside)]
     if rates[0] != rates[1]:
         raise CannotCarryError(f"--beside: both must hear the same sound; the rates are {rates[0]} and {rates[1]} Hz")
+    check_front_end(student.beside.front_end)
     second = device_student(student.beside, BESIDE, decides=False)
     return [own, _runnable(build_of(second, left_by(own)))]
 

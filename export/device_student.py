@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from export.c_front_end import MOST, Step, check_front_end
+from export.c_front_end import MOST, Step
 from export.carried import CannotCarryError
 from export.exported import open_student
 from export.streaming import State, states_of
@@ -52,8 +52,7 @@ class DeviceStudent:
 
 
 def device_student(stored: StoredStudent, name: str, decides: bool = True) -> DeviceStudent:
-    """Read it from a trial's folder; what the firmware could not run is a `CannotCarryError`."""
-    check_front_end(stored.front_end)
+    """Read it from a trial's folder; what a device could not feed or read out is a `CannotCarryError`."""
     interpreter = host_interpreter(stored.model)
     heard, told = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     for side, tensor in (("input", heard), ("output", told)):

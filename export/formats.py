@@ -30,6 +30,7 @@ _MODULES = {
     "c": "export.as_c_array",
     "hf": "export.as_hub_folder",
     "espidf": "export.as_espidf",
+    "esphome": "export.as_esphome",
 }
 
 

@@ -103,8 +103,18 @@ class ModelBuilder:
     def add(self, x: int, y: int) -> int:
         """An element-wise ADD of equal shapes."""
         out = self.tensor(self.shape(x))
-        self.operator("ADD", [x, y], [out], schema.AddOptionsT())
+        self.add_into(x, y, out)
         return out
+
+    def add_into(self, x: int, y: int, out: int) -> None:
+        """An ADD to a given tensor."""
+        self.operator("ADD", [x, y], [out], schema.AddOptionsT())
+
+    def unary(self, kind: str, x: int) -> int:
+        """An operator of one tensor without options."""
+        y = self.tensor(self.shape(x))
+        self.operator(kind, [x], [y])
+        return y
 
     def mean(self, x: int) -> int:
         """A global MEAN over height and width."""
