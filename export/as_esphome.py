@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.c_operators import operators_of
 from export.carried import CannotCarryError, Carried
 from export.device_student import device_student
 from export.espidf_build import board_of_study
 from export.footprint import arena_estimate, overridden
 from export.golden import Difference
 from export.golden_sound import micro_runs, runs_of
-from export.inner_states import PROBABILITY_SCALE, with_inner_states
+from export.inner_states import PROBABILITY_SCALE, operators_left, with_inner_states
 from export.operators import read_model
 from export.results import write_atomically
 
@@ -49,11 +48,11 @@ def write(student: StoredStudent, golden: Golden, folder: Path) -> list[Carried]
 
     A student that ESPHome could not run is a `CannotCarryError` that says everything which is in the way.
     """
-    device = _fitting(student)
+    _check(student)
+    device = device_student(student, "potstill_own")
     assert device.decides is not None
-    model = with_inner_states(
-        student.model, (1, device.frames_per_run, VALUES), device.decides.rule.is_event.index(True)
-    )
+    event = device.decides.rule.is_event.index(True)
+    model = with_inner_states(student.model, (1, device.frames_per_run, VALUES), event)
     name = re.sub(r"\W+", "_", device.decides.event.lower()).strip("_") or "wake_word"
     write_atomically(folder / FOLDER / f"{name}.tflite", model)
     write_atomically(folder / FOLDER / f"{name}.json", json.dumps(_manifest(device, model, name), indent=2) + "\n")
@@ -65,18 +64,16 @@ def write(student: StoredStudent, golden: Golden, folder: Path) -> list[Carried]
     ]
 
 
-def _fitting(student: StoredStudent) -> DeviceStudent:
-    reasons = list(_features(student))
+def _check(student: StoredStudent) -> None:
+    reasons = _features(student)
     if not student.is_step:
         reasons.append("it hears whole clips, ESPHome feeds single steps")
-    lacking = sorted(set(operators_of(student.model)) - OPERATORS)
-    if lacking:
+    if lacking := sorted({*operators_left(student.model)} - OPERATORS):
         reasons.append(f"ESPHome registers no {', '.join(lacking)}")
     if "threshold" not in student.facts.get("decision", {}) or len(student.facts.get("labels") or ()) != 2:
         reasons.append("it does not tell one wake word from everything else")
     if reasons:
         raise CannotCarryError(f"ESPHome's micro_wake_word cannot run it: {'; '.join(reasons)}")
-    return device_student(student, "potstill_own")
 
 
 def _features(student: StoredStudent) -> list[str]:

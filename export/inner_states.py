@@ -8,6 +8,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
+from export.c_operators import operators_of
 from export.flatbuffer import AlignedBuffer
 
 if TYPE_CHECKING:
@@ -23,12 +24,21 @@ WEIGHT = 127
 def with_inner_states(model: bytes, frame_shape: tuple[int, int, int], event: int) -> bytes:
     """(frame, *states) to (two logits, *states) made frame [1, frames, values] to the uint8 probability of `event`.
 
-    States begin at their zero points, in a graph that is called once.
+    States begin at their zero points, in a graph that is called once. Operators that ESPHome does not register become
+    others that do the same where there are such.
     """
     rewriter = _Rewriter(model)
+    rewriter.spell_otherwise()
     rewriter.fold(frame_shape)
     rewriter.say_probability(event)
     return rewriter.packed()
+
+
+def operators_left(model: bytes) -> tuple[str, ...]:
+    """Kinds of operator that a model has where those that can be are spelt otherwise."""
+    rewriter = _Rewriter(model)
+    rewriter.spell_otherwise()
+    return operators_of(rewriter.packed())
 
 
 @final
@@ -47,6 +57,37 @@ class _Rewriter:
             for buffer in self._model.buffers
         ]
         return bytes(flatbuffer_utils.convert_object_to_bytearray(self._model))
+
+    def spell_otherwise(self) -> None:
+        """A SLICE of constants as a STRIDED_SLICE, a SUB of a constant as an ADD of its negative."""
+        for place, operator in enumerate(self._graph.operators):
+            kind, inputs = self._kind(operator), [int(index) for index in operator.inputs]
+            if kind == schema.BuiltinOperator.SLICE and all(self._stored(index) is not None for index in inputs[1:]):
+                self._graph.operators[place] = self._strided(operator, inputs)
+            elif kind == schema.BuiltinOperator.SUB and self._stored(inputs[1]) is not None:
+                self._graph.operators[place] = self._added(operator, inputs)
+
+    def _strided(self, operator: Any, inputs: Sequence[int]) -> Any:
+        begin, size = (np.frombuffer(self._stored(index), np.int32) for index in inputs[1:])
+        whole = np.array(self._shape(inputs[0]), np.int32)
+        bounds = begin, np.where(size < 0, whole, begin + size).astype(np.int32), np.ones_like(begin)
+        constants = [
+            self._constant(self._graph, f"slice_{name}", np.array(values), schema.TensorType.INT32)
+            for name, values in zip(("begin", "end", "strides"), bounds, strict=True)
+        ]
+        outputs = [int(index) for index in operator.outputs]
+        return self._operator("STRIDED_SLICE", [inputs[0], *constants], outputs, schema.StridedSliceOptionsT())
+
+    def _added(self, operator: Any, inputs: Sequence[int]) -> Any:
+        # Of code q and zero point z, ~q and ~z stand for the negative, and both are int8 again.
+        quantization = self._graph.tensors[inputs[1]].quantization
+        codes = ~np.frombuffer(self._stored(inputs[1]), np.int8).reshape(self._shape(inputs[1]))
+        scale, zero = float(quantization.scale[0]), ~int(quantization.zeroPoint[0])
+        negative = self._constant(self._graph, "negative", codes, schema.TensorType.INT8, scale, zero)
+        options = schema.AddOptionsT()
+        options.fusedActivationFunction = operator.builtinOptions.fusedActivationFunction
+        outputs = [int(index) for index in operator.outputs]
+        return self._operator("ADD", [inputs[0], negative], outputs, options)
 
     def fold(self, frame_shape: tuple[int, int, int]) -> None:
         """Read every state from a variable before the operators, and assign it after them."""
@@ -115,6 +156,14 @@ class _Rewriter:
 
     def _handle(self, graph: Any, number: int) -> int:
         return self._tensor(graph, f"handle_{number}", (), schema.TensorType.RESOURCE)
+
+    def _kind(self, operator: Any) -> int:
+        code = self._model.operatorCodes[operator.opcodeIndex]
+        return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
+
+    def _stored(self, tensor: int) -> bytes | None:
+        data = self._model.buffers[self._graph.tensors[tensor].buffer].data
+        return None if data is None or len(data) == 0 else bytes(data)
 
     def _shape(self, tensor: int) -> tuple[int, ...]:
         return tuple(map(int, self._graph.tensors[tensor].shape))

@@ -110,6 +110,20 @@ class ModelBuilder:
         """An ADD to a given tensor."""
         self.operator("ADD", [x, y], [out], schema.AddOptionsT())
 
+    def sub(self, x: int, y: int) -> int:
+        """An element-wise SUB."""
+        out = self.tensor(self.shape(x))
+        self.operator("SUB", [x, y], [out], schema.SubOptionsT())
+        return out
+
+    def sliced(self, x: int, begin: list[int], size: list[int]) -> int:
+        """A SLICE by constants; a size of -1 goes to the end."""
+        ends = [self.tensor((len(values),), "int32", data=values) for values in (begin, size)]
+        shape = [whole - at if n < 0 else n for whole, at, n in zip(self.shape(x), begin, size, strict=True)]
+        out = self.tensor(tuple(shape))
+        self.operator("SLICE", [x, *ends], [out], schema.SliceOptionsT())
+        return out
+
     def unary(self, kind: str, x: int) -> int:
         """An operator of one tensor without options."""
         y = self.tensor(self.shape(x))
