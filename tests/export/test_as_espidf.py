@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from export.__main__ import main
 from export.as_espidf import FOLDER, NO_COMPILER, component, write
@@ -236,7 +237,11 @@ def test_readme_and_build_files_state_the_prediction(tmp_path: Path, new_model: 
     assert f"default {build.profile.arena.recommended_bytes}\n" in (out / "Kconfig").read_text()
     assert "(7.20 to 10.80, 90 %)" in readme
     assert "never been built by ESP-IDF" in readme
-    assert 'espressif/esp-tflite-micro: "==1.4.0"' in (out / "idf_component.yml").read_text()
+    needed = yaml.safe_load((out / "idf_component.yml").read_text())["dependencies"]
+    assert needed == {"idf": ">=5.3", "espressif/esp-tflite-micro": "==1.4.0", "espressif/esp-nn": "==1.4.0"}
+    example = out / "examples/listen/main"
+    found = yaml.safe_load((example / "idf_component.yml").read_text())["dependencies"]["potstill_student"]["path"]
+    assert (example / found).resolve() == out.resolve()
     defaults = (out / "examples/listen/sdkconfig.defaults").read_text()
     assert "CONFIG_ESPTOOLPY_FLASHSIZE_8MB=y" in defaults
     assert "SPIRAM" not in defaults
