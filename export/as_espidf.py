@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from export.c_front_end import check_front_end
 from export.c_operators import operators_header
 from export.c_student import golden_source, model_source, student_header, student_source
-from export.carried import CannotCarryError, Carried
+from export.carried import NOT_COMPARED, CannotCarryError, Carried
 from export.decision_c import decision_sources
 from export.device_student import device_student
 from export.espidf_build import (
@@ -23,16 +22,16 @@ from export.espidf_build import (
     students_header,
 )
 from export.espidf_readme import readme
-from export.firmware_host import FIRMWARE, front_end_parity
+from export.firmware_host import FIRMWARE, FrontEndParity, NotComparedError, front_end_parity
 from export.golden_sound import golden_vectors
 from export.results import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from export.device_student import DeviceStudent
     from export.espidf_build import Build
-    from export.firmware_host import FrontEndParity
     from export.golden import Golden, StoredStudent
 
 FOLDER = f"espidf/{COMPONENT}"
@@ -40,17 +39,24 @@ OWN, BESIDE = "potstill_own", "potstill_beside"
 PARITY_OF = "src/potstill_front_end.c"
 _EXAMPLE = "examples/listen"
 _NVS = ("potstill_decision_nvs.c", "potstill_decision_nvs.h")
-NO_COMPILER = "there is no C compiler on this host: the front end was not compared"
 
 
 def write(student: StoredStudent, golden: Golden, folder: Path) -> list[Carried]:
     """The component's folder; the figures are of its front end in C, built on this host where it has a compiler."""
     builds = _builds(student)
-    parity = front_end_parity(builds[0].student, host_sources(builds[0].student))
+    parity = _parity(builds[0].student)
     texts = component(builds, parity)
     for name, text in texts.items():
         write_atomically(folder / FOLDER / name, text)
     return [_carried(name, parity) for name in texts]
+
+
+def _parity(student: DeviceStudent) -> FrontEndParity | str:
+    """How far the C front end lies from the reference's, or why that is not known."""
+    try:
+        return front_end_parity(student, host_sources(student))
+    except NotComparedError as error:
+        return str(error)
 
 
 def _builds(student: StoredStudent) -> list[Build]:
@@ -72,15 +78,15 @@ def _runnable(build: Build) -> Build:
     return build
 
 
-def _carried(name: str, parity: FrontEndParity | None) -> Carried:
+def _carried(name: str, parity: FrontEndParity | str) -> Carried:
     if name != PARITY_OF:
         return Carried(f"{FOLDER}/{name}", note="of the ESP-IDF component")
-    if parity is None:
-        return Carried(f"{FOLDER}/{name}", note=NO_COMPILER)
+    if isinstance(parity, str):
+        return Carried(f"{FOLDER}/{name}", note=f"{NOT_COMPARED}: {parity}")
     return Carried(f"{FOLDER}/{name}", str(parity), parity.difference, "then the INT8 reference on what it gives")
 
 
-def component(builds: Sequence[Build], parity: FrontEndParity | None = None) -> dict[str, str]:
+def component(builds: Sequence[Build], parity: FrontEndParity | str = "nothing was asked for") -> dict[str, str]:
     """Every file of the component by its name in it."""
     board = builds[0].board
     sources = {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from export.firmware_host import FrontEndParity
 
 
-def readme(builds: Sequence[Build], parity: FrontEndParity | None) -> str:
+def readme(builds: Sequence[Build], parity: FrontEndParity | str) -> str:
     """Markdown for a person who has the folder and a board."""
     own, *others = builds
     parts = [_title(own), _footprint(own), *(_beside(build) for build in others), _steps(own), _parity(parity)]
@@ -148,7 +148,7 @@ python -m export calibrate monitor.log --model student.int8.tflite {build_option
 """
 
 
-def _parity(parity: FrontEndParity | None) -> str:
+def _parity(parity: FrontEndParity | str) -> str:
     said = (
         f"On the host that wrote this: {parity}."
         if parity

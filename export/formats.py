@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from export.carried import CannotCarryError
+from export.carried import NOT_COMPARED, CannotCarryError
 from export.golden import GOLDEN_SEED, MADE_OF, Golden, StoredStudent, golden, stored_student, student_beside
 from export.results import TFLITE, read_object, sha256, write_atomically
 
@@ -78,12 +78,16 @@ def formats_as_text(listing: Mapping[str, Any]) -> list[str]:
 
 
 def _files_as_text(files: Mapping[str, Any]) -> list[str]:
-    """Of a format of many files those that were run, and how many there are."""
-    run = {file: one for file, one in files.items() if one["largest_difference"] is not None}
-    shown = files if len(files) <= MOST_SHOWN else run
+    """Of a format of many files those that were run, or could not be, and how many there are beside."""
+    telling = {
+        file: one
+        for file, one in files.items()
+        if one["largest_difference"] is not None or one["note"].startswith(NOT_COMPARED)
+    }
+    shown = files if len(files) <= MOST_SHOWN else telling
     lines = [f"{file}  {_said(one)}".rstrip() for file, one in shown.items()]
     rest = len(files) - len(shown)
-    return [*lines, f"{rest} more files beside" if run else f"{rest} files"] if rest else lines
+    return [*lines, f"{rest} more files beside"] if rest else lines
 
 
 def _said(facts: Mapping[str, Any]) -> str:

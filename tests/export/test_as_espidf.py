@@ -12,7 +12,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from export.__main__ import main
-from export.as_espidf import FOLDER, NO_COMPILER, component, write
+from export.as_espidf import FOLDER, component, write
 from export.board_log import read_log
 from export.c_operators import operators_header, operators_of, resolver_method
 from export.calibration import measured
@@ -187,7 +187,7 @@ def test_methods_are_those_of_the_stand_in() -> None:
 
 
 @pytest.mark.parametrize("kind", ["clips", "steps"])
-def test_figures_are_of_the_c_front_end(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_are_of_the_c_front_end(kind: str, tmp_path: Path) -> None:
     folder = made_student(tmp_path / "student", kind)
     (folder / "metrics.json").write_text("{}")
     stored = stored_student(folder, {})
@@ -202,11 +202,23 @@ def test_figures_are_of_the_c_front_end(kind: str, tmp_path: Path, monkeypatch: 
         assert said
         assert 0 < float(said[1]) < 1e-3
         assert int(said[2]) <= 0.005 * int(said[3])
-    monkeypatch.setattr("export.firmware_host.compiler", lambda: None)
-    alone = {one.name: one for one in write(stored, golden(stored), out)}[found.name]
-    assert alone.difference is None
-    assert alone.note == NO_COMPILER
-    assert "had no C compiler" in (out / FOLDER / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("compiler", "reason"),
+    [(None, "there is no C compiler on this host"), ("false", "false ended with 1: "), ("/nowhere", "No such file")],
+)
+def test_host_that_cannot_compare_says_why(
+    compiler: str | None, reason: str, tmp_path: Path, new_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = stored_student(waves(tmp_path / "student", new_model), {})
+    monkeypatch.setattr("export.firmware_host.compiler", lambda: compiler)
+    carried = {one.name: one for one in write(stored, golden(stored), tmp_path / "out")}
+    found = carried[f"{FOLDER}/src/potstill_front_end.c"]
+    assert found.difference is None
+    assert found.note.startswith("not compared: ")
+    assert reason in found.note
+    assert reason in (tmp_path / "out" / FOLDER / "README.md").read_text()
 
 
 def test_a_front_end_that_computes_other_features_shows_in_the_figures(
@@ -299,6 +311,10 @@ def test_second_student_is_named_on_the_command_line(
     teacher.write_bytes(waves_heard(new_model()))
     command = [str(study.folder), "--formats", "espidf"]
     assert main([*command, "--beside", str(teacher)]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  espidf: ")]
+    assert len(said) == 2
+    assert "potstill_front_end.c  " in said[0]
+    assert said[1].endswith(" more files beside")
     out = study.folder / "export" / FOLDER
     assert "potstill_beside" in (out / "generated/potstill_students.h").read_text()
     fast = masks(tmp_path / "fast", new_model)
