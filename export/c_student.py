@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from export.flatbuffer import ALIGNMENT_BYTES
 from export.golden_sound import CODES_APART_PERMILLE, SEED, SOUND_STEPS
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from export.device_student import DeviceStudent
     from export.golden_sound import GoldenVectors
 
@@ -123,7 +125,7 @@ const unsigned int {name}_model_bytes = {len(model)};
 
 def golden_source(student: DeviceStudent, vectors: GoldenVectors) -> str:
     """Golden vectors; nothing on a device whose configuration leaves the self-test out."""
-    arrays = {
+    arrays: dict[str, tuple[str, NDArray[Any]]] = {
         "codes": ("int8_t", vectors.codes),
         "outputs": ("int8_t", vectors.outputs),
         "scores": ("int16_t", vectors.scores),

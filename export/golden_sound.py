@@ -113,7 +113,7 @@ def runs_of(student: DeviceStudent, features: NDArray[np.float32]) -> NDArray[np
     """int8 inputs [runs, ...] for features [frames, values] of whole runs, rounded as the reference rounds them."""
     shape = host_interpreter(student.stored.model).get_input_details()[0]["shape"][1:]
     codes = np.clip(np.round(features / student.heard.scale) + student.heard.zero_point, -128, 127).astype(np.int8)
-    return codes.reshape(-1, *map(int, shape))
+    return np.asarray(codes.reshape(-1, *map(int, shape)))
 
 
 def host_runs(model: bytes, runs: NDArray[np.int8]) -> NDArray[np.int8]:

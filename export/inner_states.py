@@ -62,9 +62,9 @@ class _Rewriter:
         """A SLICE of constants as a STRIDED_SLICE, a SUB of a constant as an ADD of its negative."""
         for place, operator in enumerate(self._graph.operators):
             kind, inputs = self._kind(operator), [int(index) for index in operator.inputs]
-            if kind == schema.BuiltinOperator.SLICE and all(self._stored(index) is not None for index in inputs[1:]):
+            if kind == schema.BuiltinOperator.SLICE and all(self._stored(index) for index in inputs[1:]):
                 self._graph.operators[place] = self._strided(operator, inputs)
-            elif kind == schema.BuiltinOperator.SUB and self._stored(inputs[1]) is not None:
+            elif kind == schema.BuiltinOperator.SUB and self._stored(inputs[1]):
                 self._graph.operators[place] = self._added(operator, inputs)
 
     def _strided(self, operator: Any, inputs: Sequence[int]) -> Any:
@@ -161,9 +161,10 @@ class _Rewriter:
         code = self._model.operatorCodes[operator.opcodeIndex]
         return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
 
-    def _stored(self, tensor: int) -> bytes | None:
+    def _stored(self, tensor: int) -> bytes:
+        """The values of a constant; none of what is computed."""
         data = self._model.buffers[self._graph.tensors[tensor].buffer].data
-        return None if data is None or len(data) == 0 else bytes(data)
+        return b"" if data is None else bytes(data)
 
     def _shape(self, tensor: int) -> tuple[int, ...]:
         return tuple(map(int, self._graph.tensors[tensor].shape))

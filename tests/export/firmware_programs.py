@@ -114,7 +114,7 @@ class PipedNetwork:
         self._interpreter.invoke()
         outputs, *states = (self._interpreter.get_tensor(tensor["index"]) for tensor in self._told)
         outputs = np.clip(outputs.astype(int) + self._spoilt, -128, 127).astype(np.int8)
-        return outputs.tobytes() + b"".join(state.tobytes() for state in states)
+        return bytes(outputs.tobytes() + b"".join(state.tobytes() for state in states))
 
     def serve(self, command: list[str]) -> Said:
         """Run a driver and answer it to its end."""

@@ -171,7 +171,7 @@ def test_self_test_fails_where_golden_vectors_are_others(
     part: str, student: DeviceStudent, shared: Path, tmp_path: Path
 ) -> None:
     vectors = golden_vectors(student)
-    changed = {
+    changed: dict[str, Any] = {
         "front end": {"codes": vectors.codes ^ 4},
         "decision": {"scores": vectors.scores + 1},
         "sound": {"sound": vectors.sound // 2},
