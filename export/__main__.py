@@ -87,6 +87,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME,NAME",
         help=f"write the student in other formats, each compared with the INT8 .tflite: {', '.join(FORMATS)}",
     )
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        metavar="FOLDER|FILE.tflite",
+        help="with --formats espidf: a second student (an export, or an INT8 .tflite of the same features, such as its "
+        "teacher's) that hears the same sound and is logged beside this one",
+    )
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds something else")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     return parser
@@ -100,6 +107,8 @@ def _export(arguments: argparse.Namespace) -> int:
 
     if arguments.table:
         check_table(arguments.table)
+    if arguments.beside and "espidf" not in arguments.formats:
+        raise ValueError("--beside: only the firmware runs a second student; add --formats espidf")
     front = find_front(opened(arguments.results, arguments.objectives, arguments.budget))
     _say_damaged(front)
     picked = pick(front, arguments.pick)
@@ -131,7 +140,7 @@ def _written(front: Front, picked: TrialRow, folder: Path, arguments: argparse.N
     if front.study.as_searched:
         write_front_files(front)
         write_report(front, picked)
-    return export_student(front, picked, arguments.pick, folder, arguments.formats)
+    return export_student(front, picked, arguments.pick, folder, arguments.formats, arguments.beside)
 
 
 def _refused(folder: Path | None, arguments: argparse.Namespace) -> bool:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, final
 if TYPE_CHECKING:
     from export.golden import Difference
 
+# What a note begins with where a file should have been run, and could not be.
+NOT_COMPARED = "not compared"
+
 
 @final
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ FORMATS = {
     "espdl": "ESP-DL for the ESP32-S3, INT8",
     "c": "the INT8 .tflite as a C array, with its arena",
     "hf": "a model-hub folder with a model card",
+    "espidf": "an ESP-IDF component that listens, with a self-test",
+    "esphome": "a streaming wake word with ESPHome's manifest",
 }
 # Modules by format; the extra of pyproject.toml that installs them has the format's name.
 _NEEDS = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from export.carried import CannotCarryError
-from export.golden import GOLDEN_SEED, MADE_OF, Golden, StoredStudent, golden, stored_student
+from export.carried import NOT_COMPARED, CannotCarryError
+from export.golden import GOLDEN_SEED, MADE_OF, Golden, StoredStudent, golden, stored_student, student_beside
 from export.results import TFLITE, read_object, sha256, write_atomically
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FORMATS_SCHEMA = 1
 LISTING = "formats.json"
+MOST_SHOWN = 12
 # Each module has write(student, golden, folder) -> list[Carried] and is imported only when its format is asked for.
 _MODULES = {
     "tflite": "export.as_tflite",
@@ -28,15 +29,22 @@ _MODULES = {
     "espdl": "export.as_espdl",
     "c": "export.as_c_array",
     "hf": "export.as_hub_folder",
+    "espidf": "export.as_espidf",
+    "esphome": "export.as_esphome",
 }
 
 
-def write_formats(source: Path, footprint: Mapping[str, Any], names: Sequence[str], folder: Path) -> list[str]:
+def write_formats(
+    source: Path, footprint: Mapping[str, Any], names: Sequence[str], folder: Path, beside: Path | None = None
+) -> list[str]:
     """Write the student of a trial's folder in these formats, and formats.json; return the names of the files.
 
-    A format that cannot carry the student, or whose converter fails on it, is listed with the reason.
+    A format that cannot carry the student, or whose converter fails on it, is listed with the reason. `beside` is a
+    second student, an export's folder or a .tflite that hears the same features, for the firmware.
     """
     student = stored_student(source, footprint)
+    if beside is not None:
+        student = replace(student, beside=student_beside(beside, student))
     reference = golden(student)
     formats: dict[str, Any] = {}
     files: list[str] = []
@@ -65,9 +73,21 @@ def formats_as_text(listing: Mapping[str, Any]) -> list[str]:
     for name, facts in listing["formats"].items():
         if "reason" in facts:
             lines.append(f"  {name}: left out: {facts['reason']}")
-        for file, one in facts.get("files", {}).items():
-            lines.append(f"  {name}: {file}  {_said(one)}".rstrip())
+        lines += [f"  {name}: {line}" for line in _files_as_text(facts.get("files", {}))]
     return lines
+
+
+def _files_as_text(files: Mapping[str, Any]) -> list[str]:
+    """Of a format of many files those that were run, or could not be, and how many there are beside."""
+    telling = {
+        file: one
+        for file, one in files.items()
+        if one["largest_difference"] is not None or one["note"].startswith(NOT_COMPARED)
+    }
+    shown = files if len(files) <= MOST_SHOWN else telling
+    lines = [f"{file}  {_said(one)}".rstrip() for file, one in shown.items()]
+    rest = len(files) - len(shown)
+    return [*lines, f"{rest} more files beside"] if rest else lines
 
 
 def _said(facts: Mapping[str, Any]) -> str:

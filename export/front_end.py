@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol, final
 
 import numpy as np
 
+from export.overlap_add import log_powers
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -29,6 +31,8 @@ def features_of(samples: NDArray[np.int16], front_end: FrontEnd) -> NDArray[np.f
     if front_end.kind == "waveform":
         whole = len(samples) // front_end.hop_samples * front_end.hop_samples
         return compressed(samples[:whole]).reshape(-1, front_end.hop_samples)
+    if front_end.kind == "log_power":
+        return log_powers(samples, front_end)
     count = max(0, 1 + (len(samples) - front_end.window_samples) // front_end.hop_samples)
     parts = [_log_mel(samples, at, min(count, at + CHUNK_FRAMES), front_end) for at in range(0, count, CHUNK_FRAMES)]
     return np.concatenate([np.empty((0, front_end.mels), np.float32), *parts])

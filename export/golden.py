@@ -32,7 +32,8 @@ Invoke = Callable[[Sequence["NDArray[np.float32]"]], Sequence["NDArray[np.float3
 class StoredStudent:
     """A trained student as it lies in its trial's folder.
 
-    Its INT8 model, its front end, its student.json, its metrics.json, and the footprint that the study knows.
+    Its INT8 model, its front end, its student.json, its metrics.json, and the footprint that the study knows; in a
+    firmware it may have another `beside` it.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class StoredStudent:
     facts: Mapping[str, Any]
     metrics: Mapping[str, Any]
     footprint: Mapping[str, Any]
+    beside: StoredStudent | None = None
 
     @property
     def is_step(self) -> bool:
@@ -91,6 +93,15 @@ def stored_student(folder: Path, footprint: Mapping[str, Any]) -> StoredStudent:
         ) from error
     metrics = read_object(folder / "metrics.json")
     return StoredStudent(folder, (folder / TFLITE).read_bytes(), front_end, facts, metrics, footprint)
+
+
+def student_beside(path: Path, student: StoredStudent) -> StoredStudent:
+    """A second student: that of an export's folder, or a .tflite file that hears what `student` hears."""
+    if path.is_dir():
+        return stored_student(path, {})
+    if path.suffix != ".tflite" or not path.is_file():
+        raise ValueError(f"--beside: {path} is neither the folder of an export nor a .tflite file")
+    return StoredStudent(path.parent, path.read_bytes(), student.front_end, {}, {}, {})
 
 
 def golden(student: StoredStudent) -> Golden:

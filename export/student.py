@@ -46,7 +46,9 @@ def _trials_of(results: Results) -> Sequence[Path]:
     return results.trials, results.confirmations, results.twins, results.finals
 
 
-def export_student(front: Front, row: TrialRow, rule: str, folder: Path, formats: Sequence[str] = ()) -> dict[str, Any]:
+def export_student(
+    front: Front, row: TrialRow, rule: str, folder: Path, formats: Sequence[str] = (), beside: Path | None = None
+) -> dict[str, Any]:
     """Write the student, its card, its front's report and its `formats` to `folder`; return the content of export.json.
 
     Files of an earlier export that are not written again are removed, unless they were changed since.
@@ -61,7 +63,7 @@ def export_student(front: Front, row: TrialRow, rule: str, folder: Path, formats
     if formats:
         from export.formats import write_formats
 
-        names += write_formats(source, row.footprint, formats, folder)
+        names += write_formats(source, row.footprint, formats, folder, beside)
     listing = _listing(front, row, rule, folder, names)
     _remove(folder, earlier, keep=names)
     write_atomically(folder / LISTING, json.dumps(listing, indent=1) + "\n")
@@ -124,5 +126,10 @@ def _remove(folder: Path, earlier: dict[str, str], keep: Iterable[str]) -> None:
         inside = path.resolve().is_relative_to(folder.resolve())
         if inside and path.is_file() and sha256(path) == earlier[name]:
             path.unlink()
-            if path.parent != folder and not any(path.parent.iterdir()):
-                path.parent.rmdir()
+            _remove_empty(path.parent, folder)
+
+
+def _remove_empty(inner: Path, folder: Path) -> None:
+    while inner != folder and not any(inner.iterdir()):
+        inner.rmdir()
+        inner = inner.parent

@@ -103,8 +103,32 @@ class ModelBuilder:
     def add(self, x: int, y: int) -> int:
         """An element-wise ADD of equal shapes."""
         out = self.tensor(self.shape(x))
-        self.operator("ADD", [x, y], [out], schema.AddOptionsT())
+        self.add_into(x, y, out)
         return out
+
+    def add_into(self, x: int, y: int, out: int) -> None:
+        """An ADD to a given tensor."""
+        self.operator("ADD", [x, y], [out], schema.AddOptionsT())
+
+    def sub(self, x: int, y: int) -> int:
+        """An element-wise SUB."""
+        out = self.tensor(self.shape(x))
+        self.operator("SUB", [x, y], [out], schema.SubOptionsT())
+        return out
+
+    def sliced(self, x: int, begin: list[int], size: list[int]) -> int:
+        """A SLICE by constants; a size of -1 goes to the end."""
+        ends = [self.tensor((len(values),), "int32", data=values) for values in (begin, size)]
+        shape = [whole - at if n < 0 else n for whole, at, n in zip(self.shape(x), begin, size, strict=True)]
+        out = self.tensor(tuple(shape))
+        self.operator("SLICE", [x, *ends], [out], schema.SliceOptionsT())
+        return out
+
+    def unary(self, kind: str, x: int) -> int:
+        """An operator of one tensor without options."""
+        y = self.tensor(self.shape(x))
+        self.operator(kind, [x], [y])
+        return y
 
     def mean(self, x: int) -> int:
         """A global MEAN over height and width."""
@@ -121,8 +145,12 @@ class ModelBuilder:
         weights = self.tensor((out, width), data=np.ones((out, width)), zero=0)
         bias = self.tensor((out,), "int32", data=np.zeros(out), zero=0, scale=1 / 256)
         y = self.tensor((1, out))
-        self.operator("FULLY_CONNECTED", [x, weights, bias], [y], schema.FullyConnectedOptionsT())
+        self.fully_connected(x, weights, bias, y)
         return y
+
+    def fully_connected(self, x: int, weights: int, bias: int, y: int) -> None:
+        """A FULLY_CONNECTED of given tensors."""
+        self.operator("FULLY_CONNECTED", [x, weights, bias], [y], schema.FullyConnectedOptionsT())
 
     def build(self, inputs: list[int], outputs: list[int]) -> bytes:
         """The file."""
