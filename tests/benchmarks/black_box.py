@@ -90,6 +90,7 @@ class BlackBox:
     START_POINTS: Sequence[Mapping[str, Scalar]] = (_START,)
     LABELS_ALONE: Mapping[str, Scalar] = wakeword.LABELS_ALONE
     ABLATION: Sequence[Setting] = ()
+    ABLATION_FIGURES: Sequence[str] = ()
 
     def space(self, trial: BaseTrial) -> Candidate:
         """The recipe's own proposal, but only front ends and students that are in the table."""
