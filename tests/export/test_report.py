@@ -420,6 +420,52 @@ def made_of(path: Path, trained: int) -> ResultsFolder:
     return folder
 
 
+VALUES = {
+    "type": "calibration",
+    "title": "Valence on test, INT8",
+    "x_name": "valence said",
+    "y_name": "valence rated",
+    "x": [-0.7, 0.1, 0.55],
+    "y": [-0.4, 0.0, 0.7],
+    "clips": [10, 40, 12],
+    "error": 0.158,
+    "ends": [-1.0, 1.0],
+}
+MASKS = {
+    "type": "table",
+    "title": "Test at -5 dB SNR",
+    "columns": ["signal", "SI-SDR dB, 12 clips"],
+    "rows": [["noisy input", "-5.02 (-5.10 to -4.95)"], ["INT8 student less noisy input", "6.34 (5.91 to 6.70)"]],
+}
+SOUNDS = {"type": "audio", "title": "Heard", "clips": [{"name": "noisy", "file": "noisy.wav"}]}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "score", "rows", "said"),
+    [
+        ("valence_arousal", 0.61, [VALUES], "Off by 0.158 on average over clips"),
+        ("speech_enhancement", 6.3, [MASKS, SOUNDS], "6.34 (5.91 to 6.70)"),
+        ("baby_cry", 0.97, [], "Calibration on test"),
+    ],
+)
+def test_every_kind_of_recipe_has_its_page(
+    recipe: str, score: float, rows: list[dict[str, Any]], said: str, tmp_path: Path
+) -> None:
+    folder = ResultsFolder(tmp_path / "results", recipe=recipe)
+    for number in range(9):
+        folder.trained(score - number / 50, 30.0 - number, 30_000 - 1000 * number)
+        (folder.folder / "trials" / str(number) / "noisy.wav").write_bytes(b"RIFF")
+        if rows:
+            (folder.folder / "trials" / str(number) / "evaluation.json").write_text(json.dumps(rows))
+    front = front_of(folder)
+    page = parsed(report(front, pick(front, "best")))
+    assert said in page.text and "malformed" not in page.text and "nan" not in page.text.lower()
+    assert f"{recipe} on esp32-s3-devkitc-1-n8" in page.text
+    assert page.classes()["series median"] == 2
+    players = [attributes["src"][:15] for name, attributes in page.elements if name == "audio"]
+    assert players == (["data:audio/wav;"] if SOUNDS in rows else [])
+
+
 def test_report_without_a_pick_or_anything_trained(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path / "results")
     folder.refused(80.0, 30_000)
