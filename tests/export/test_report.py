@@ -420,6 +420,12 @@ def made_of(path: Path, trained: int) -> ResultsFolder:
     return folder
 
 
+def test_tables_of_many_columns_take_the_whole_width(made: ResultsFolder) -> None:
+    rows = [{"type": "table", "title": "T", "columns": ["c"] * count, "rows": []} for count in (5, 6, 9)]
+    (made.folder / "trials/1/evaluation.json").write_text(json.dumps(rows))
+    assert page_of(made, "1").classes()["wide"] == 2
+
+
 VALUES = {
     "type": "calibration",
     "title": "Valence on test, INT8",
