@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from export.under_tflm import UnderTflm
 
 SHOWN_WARNINGS = 50
+# Tables of more columns take the whole width.
+WIDE_TABLE = 5
 
 
 def trial_section(front: Front, row: TrialRow, *, chosen: bool) -> Element:
@@ -60,11 +62,19 @@ def _content(member: Member, evaluation: Sequence[Mapping[str, Any]], micro: Und
     blocks = [bullets(member.warnings, SHOWN_WARNINGS)] if member.warnings else []
     first = [_footprint(member), _figures(member, micro), _parameters(member)]
     charts = [_titled(chart.title, lines(chart)) for chart in member.histories]
-    rows = [_titled(*drawn(row)) for row in evaluation]
+    rows = [_evaluated(row) for row in evaluation]
     return [
         *blocks,
         *(tag("div", *group, class_="grid3", style="margin-top:18px") for group in (first, rows, charts) if group),
     ]
+
+
+def _evaluated(row: Mapping[str, Any]) -> Element:
+    columns = row.get("columns") if row["type"] == "table" else None
+    element = _titled(*drawn(row))
+    if isinstance(columns, list) and len(columns) > WIDE_TABLE:
+        element.set("class", "wide")
+    return element
 
 
 def _titled(title: str, *content: Element) -> Element:

@@ -46,6 +46,8 @@ def footprint(decision_ms: float, arena_bytes: int, flash_bytes: int = 40_000) -
 
 
 def evaluation(score: float) -> list[dict[str, Any]]:
+    # A score in decibels is no share.
+    score = min(score, 1.0)
     hits, misses = round(200 * score), 200 - round(200 * score)
     false_alarms = [index / 40 for index in range(41)]
     return [

@@ -1,70 +1,23 @@
-"""The report as a browser's parser reads it."""
+"""The report as a browser's parser reads it: its parts, what it says, and that data never become markup."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-import random
 import re
-import shutil
-import subprocess
 from collections import Counter
-from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.distributions import FloatDistribution
 
-from export.front import Front, find_front
 from export.picks import pick
 from export.report import MAX_BYTES, report, write_report
-from export.results import read_study
+from tests.export.report_page import front_of, page_of, parsed
 from tests.export.results_folder import ResultsFolder
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)">\'"&lt;'
-
-
-class Page(HTMLParser):
-    """Elements with their attributes, and the text of cells and of everything."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.rows: list[list[str]] = []
-        self.text = ""
-        self._open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        self._open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in {"td", "th"}:
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        while self._open and self._open.pop() != tag:
-            pass
-
-    def handle_data(self, data: str) -> None:
-        if "script" in self._open or "style" in self._open:
-            return
-        self.text += data
-        if {"td", "th"} & set(self._open):
-            self.rows[-1][-1] += data
-
-    def classes(self) -> Counter[str]:
-        return Counter(attributes["class"] for _, attributes in self.elements if "class" in attributes)
-
-
-def parsed(page: str) -> Page:
-    reader = Page()
-    reader.feed(page)
-    reader.close()
-    return reader
 
 
 @pytest.fixture
@@ -78,15 +31,6 @@ def made(tmp_path: Path) -> ResultsFolder:
     folder.refused(20.0, 90_000)
     folder.failed("loss: nan in epoch 3")
     return folder
-
-
-def front_of(folder: ResultsFolder) -> Front:
-    return find_front(read_study(folder.folder))
-
-
-def page_of(folder: ResultsFolder, rule: str = "knee") -> Page:
-    front = front_of(folder)
-    return parsed(report(front, pick(front, rule)))
 
 
 def rewrite(path: Path, change: dict[str, Any]) -> None:
@@ -363,118 +307,9 @@ def test_large_study_stays_under_3_megabytes_and_says_what_it_left_out(tmp_path:
     assert links == {f"#{section}" for section in sections}
 
 
-def test_a_study_of_a_thousand_trials_stays_under_3_megabytes(tmp_path: Path) -> None:
-    folder = ResultsFolder(tmp_path / "results")
-    folder.random(0, trained=30)
-    study = read_study(folder.folder)
-    dice = random.Random(0)
-    rows = []
-    for number in range(1000):
-        like = study.trials[number % 30]
-        if number >= 30:
-            (folder.folder / "trials" / str(number)).symlink_to(folder.folder / "trials" / str(like.number))
-        values = tuple(value * dice.uniform(0.9, 1) for value in like.values)
-        params = {**like.params, "alpha": dice.random(), "neg_per_pos": dice.uniform(0.5, 20), "peak_lr": dice.random()}
-        drawn = {**like.distributions, "neg_per_pos": FloatDistribution(0.5, 20), "peak_lr": FloatDistribution(0, 1)}
-        rows.append(replace(like, number=number, values=values, params=params, distributions=drawn))
-    front = find_front(replace(study, trials=tuple(rows)))
-    text = report(front, pick(front, "knee"))
-    assert len(text.encode()) < MAX_BYTES
-    page = parsed(text)
-    assert sum(a["class"].startswith("dot ") for n, a in page.elements if n == "circle" and "data-trial" in a) == 2000
-    # Four effect plots of a thousand points each, drawn as paths.
-    spots = [a["d"] for n, a in page.elements if a.get("class", "").startswith("spots ")]
-    assert sum(path.count("h0") for path in spots) == 4000
-    assert "Importance, all trials (64 of 1000 trials)" in page.text
-    others = page.text[page.text.index("Other trained trials") :]
-    assert re.match(
-        r"Other trained trialsDominated, or over budget once trained\. The best \d+ of \d{3} by score\.", others
-    )
-
-
-def test_what_moved_the_score_is_drawn_from_enough_trials(tmp_path: Path) -> None:
-    folder = ResultsFolder(tmp_path / "results")
-    folder.random(2, trained=18)
-    text = report(front_of(folder))
-    page = parsed(text)
-    assert "Importance, all trials (18)" in page.text
-    assert {a["data-tip"].split(":")[0] for _, a in page.elements if a.get("class") == "rank"} == {
-        "temperature",
-        "alpha",
-        "student",
-        "width",
-    }
-    assert "score against temperature" in page.text and "score against alpha" in page.text
-    assert "score against neg_per_pos" not in page.text
-    assert page.classes()["series median"] == 2
-    spots = [a for _, a in page.elements if a.get("class", "").startswith("spot c") and "data-trial" in a]
-    assert Counter(a["data-trial"] for a in spots) == {str(number): 2 for number in range(18)}
-    few = page_of(made_of(tmp_path / "few", 3))
-    assert "Importance takes 16 trained trials whose scores differ; here are 3." in few.text
-    assert "takes 8 trained trials that drew different values" in few.text
-
-
-def made_of(path: Path, trained: int) -> ResultsFolder:
-    folder = ResultsFolder(path)
-    folder.random(2, trained=trained)
-    return folder
-
-
 def test_report_without_a_pick_or_anything_trained(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path / "results")
     folder.refused(80.0, 30_000)
     page = parsed(report(front_of(folder)))
     assert page.classes()["dot picked"] == 0
     assert page.classes()["refused"] == 2 + 1
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
-def test_a_browser_runs_the_script_under_the_policy(made: ResultsFolder, tmp_path: Path) -> None:
-    front = front_of(made)
-    address = write_report(front, pick(front, "1")).as_uri() + "#trial-2"
-    opened = {
-        a["id"] for name, a in parsed(in_browser(address, tmp_path)).elements if name == "details" and "open" in a
-    }
-    # The script opens the section that the address names.
-    assert opened == {"trial-1", "trial-2"}
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
-@pytest.mark.parametrize("width", [390, 1280])
-def test_no_page_is_wider_than_its_window(width: int, tmp_path: Path) -> None:
-    folder = made_of(tmp_path / "results", 18)
-    folder.confirmed(0, s1=0.92, s2=0.94)
-    folder.labels_alone(0, s1=0.90, s2=0.91)
-    front = front_of(folder)
-    page = write_report(front, pick(front, "knee"))
-    # A window has a least width; a frame has none.
-    frame = f'<iframe src="{page.as_uri()}" width="{width}" height="800" style="border:0"></iframe>'
-    measure = (
-        "onload = () => { const it = document.querySelector('iframe').contentDocument.documentElement;"
-        "document.body.dataset.widths = it.clientWidth + ' ' + it.scrollWidth }"
-    )
-    (tmp_path / "framed.html").write_text(f"<!doctype html><body>{frame}<script>{measure}</script></body>")
-    said = in_browser((tmp_path / "framed.html").as_uri(), tmp_path, "--allow-file-access-from-files")
-    found = re.search(r'data-widths="(\d+) (\d+)"', said)
-    assert found and found[1] == found[2]
-    assert width - 20 <= int(found[1]) <= width
-
-
-def in_browser(address: str, tmp_path: Path, *more: str) -> str:
-    options = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        f"--user-data-dir={tmp_path / 'profile'}",
-        *more,
-    ]
-    done = subprocess.run(
-        [str(CHROMIUM), *options, "--dump-dom", address], capture_output=True, text=True, timeout=120, check=True
-    )
-    return done.stdout
