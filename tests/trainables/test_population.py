@@ -14,13 +14,14 @@ from torch import nn
 
 from spaces.candidate import Augmentation, Candidate, DataMix, Distillation, HardLabel, Schedule, Student
 from spaces.front_end import FrontEnd
-from trainables import population, ray_trainable
+from trainables import ray_trainable
 from trainables.assignment import Task
 from trainables.distil import Progress, Run, StoppedEarlyError, Teaching, alone, logits_of, teaching_in_phases
 from trainables.learner import NotANumberError
 from trainables.phases import Phase
 from trainables.population import PopulationError, together
 from trainables.ray_trainable import REPORT, Post
+from trainables.stacked_learners import StackedLearners
 from trainables.students import build_student
 from trainables.training_set import TrainingSet, View
 
@@ -116,10 +117,10 @@ def assert_same(ours: Trained | Exception, theirs: Trained | Exception, toleranc
     assert isinstance(ours, tuple)
     assert isinstance(theirs, tuple)
     assert ours[1].best_epoch == theirs[1].best_epoch
-    for mine, other in zip(ours[1].history, theirs[1].history, strict=True):
-        assert list(mine) == list(other)
-        for name in mine.keys() - {"seconds"}:
-            assert mine[name] == pytest.approx(other[name], rel=tolerance, abs=tolerance), name
+    for row, other_row in zip(ours[1].history, theirs[1].history, strict=True):
+        assert list(row) == list(other_row)
+        for name in row.keys() - {"seconds"}:
+            assert row[name] == pytest.approx(other_row[name], rel=tolerance, abs=tolerance), name
     mine, other = (logits_of(trained[0], DATA.features) for trained in (ours, theirs))
     np.testing.assert_allclose(mine, other, rtol=10 * tolerance, atol=10 * tolerance)
 
@@ -128,13 +129,13 @@ def assert_same(ours: Trained | Exception, theirs: Trained | Exception, toleranc
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many members each step was taken for."""
     seen: list[int] = []
-    real = population.StackedLearners.step
+    real = StackedLearners.step
 
-    def step(self: population.StackedLearners, batches: Sequence[object], *rest: object) -> object:
+    def step(self: StackedLearners, batches: Sequence[object], *rest: object) -> object:
         seen.append(len(batches))
         return real(self, batches, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(population.StackedLearners, "step", step)
+    monkeypatch.setattr(StackedLearners, "step", step)
     return seen
 
 
@@ -252,7 +253,7 @@ def test_a_fault_of_the_population_reaches_every_member(monkeypatch: pytest.Monk
     def broken(*_: object) -> None:
         raise RuntimeError("no kernel")
 
-    monkeypatch.setattr(population.StackedLearners, "step", broken)
+    monkeypatch.setattr(StackedLearners, "step", broken)
     ended = list(together([caught(teaching(run_of(plain(), seed))) for seed in range(2)]))
     assert [(type(one), str(one)) for one in ended] == [(PopulationError, "RuntimeError: no kernel")] * 2
 

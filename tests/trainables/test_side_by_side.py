@@ -84,7 +84,7 @@ def assert_as_one_after_another(recipe: str, student: str, clips: tuple[int, ...
     for ours, theirs in zip(heard, wanted, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
     for outputs_of in (heard, wanted):
-        torch.stack([own.square().mean() for own in outputs_of]).sum().backward()  # type: ignore[no-untyped-call]
+        torch.stack([own.square().mean() for own in outputs_of]).sum().backward()
     for number, network in enumerate(apart):
         size = max(float(weight.grad.abs().max()) for weight in network.parameters() if weight.grad is not None)
         for name, weight in network.named_parameters():
