@@ -1,4 +1,4 @@
-"""The typed rows of evaluation.json, drawn: table, confusion, curve, det, calibration, audio."""
+"""The typed rows of evaluation.json, drawn: table, confusion, curve, det, calibration, audio, pictures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from export.audio_row import audio
 from export.chart import Line, Lines, lines
 from export.error_charts import calibration, det, names
 from export.markup import tag
+from export.picture_row import pictures
 from export.scale import number
 from export.tables import plain_table
 
@@ -67,5 +68,6 @@ _DRAWN: dict[str, Callable[[Mapping[str, Any]], Element]] = {
     "confusion": _confusion,
     "curve": _curve,
     "det": det,
+    "pictures": pictures,
     "table": _table_row,
 }

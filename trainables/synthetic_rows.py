@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from trainables.synthetic_clips import SyntheticClips
 
 BANDS = 8
+# Of valence and arousal, or whatever two values there are first, in what is shown.
+CORNERS = ((-0.7, -0.7), (-0.7, 0.7), (0.7, -0.7), (0.7, 0.7))
+PICTURE_COLUMNS = 96
 RESAMPLINGS = 1_000
 
 
@@ -39,14 +43,18 @@ class _Clips(NamedTuple):
 
 
 def quality_rows(corpus: Corpus, front_end: FrontEnd, made: SyntheticClips) -> list[Mapping[str, Any]]:
-    """Two tables: what a regression learns from real and synthetic clips, and their log-mels by band.
+    """What a regression learns from real and synthetic clips, their log-mels by band, and a few of them as pictures.
 
     The regression is a ridge on mean and spread of each mel. Where it learns as much from synthetic clips as from real
     ones they carry the values; where real clips teach it to read the synthetic ones, they carry them audibly.
     """
     real = _clips(corpus_features(corpus, front_end), corpus.values())
     synthetic = _clips(made.features, made.values)
-    return [_regressions(corpus, real, synthetic), _spectra(real.of(corpus.indices("train")), synthetic)]
+    return [
+        _regressions(corpus, real, synthetic),
+        _spectra(real.of(corpus.indices("train")), synthetic),
+        _samples(corpus, front_end, made),
+    ]
 
 
 def _clips(features: NDArray[np.float32], values: NDArray[np.float32]) -> _Clips:
@@ -124,3 +132,36 @@ def _with_interval(rated: NDArray[np.float32], said: NDArray[np.float64], groups
         drawn.append(concordance(rated[rows], said[rows]))
     ends = np.percentile(drawn, (2.5, 97.5))
     return [round(float(figure), 3) for figure in (concordance(rated, said), *ends)]
+
+
+def _samples(corpus: Corpus, front_end: FrontEnd, made: SyntheticClips) -> Mapping[str, Any]:
+    """The real training clip and the synthetic one that are rated nearest to each corner."""
+    rows, real = corpus.indices("train"), corpus_features(corpus, front_end)
+    shown = []
+    for corner in CORNERS:
+        nearest = rows[_nearest(corpus.values()[rows], corner)]
+        shown.append(_picture("real", real[nearest], corpus.values()[nearest], corpus.labels))
+        asked = _nearest(made.values, corner)
+        shown.append(_picture("synthetic", made.features[asked], made.values[asked], corpus.labels))
+    title = "Log-mels over time, high mels on top: real training clips beside synthetic ones of like values"
+    return {"type": "pictures", "title": title, "pictures": shown}
+
+
+def _nearest(values: NDArray[np.float32], corner: tuple[float, ...]) -> int:
+    return int(np.abs(values[:, : len(corner)] - np.array(corner)[: values.shape[1]]).sum(axis=1).argmin())
+
+
+def _picture(
+    kind: str, clip: NDArray[np.float32], values: NDArray[np.float32], names: tuple[str, ...]
+) -> Mapping[str, Any]:
+    parts = np.array_split(clip, min(PICTURE_COLUMNS, len(clip)))
+    columns = np.stack([part.mean(axis=0) for part in parts], axis=1)[::-1]
+    # Features lie about 0, most of them within two of their spreads.
+    levels = (np.clip((columns + 2) / 4, 0, 1) * 255).round().astype(np.uint8)
+    rated = ", ".join(f"{name} {value:+.1f}" for name, value in zip(names, values.tolist(), strict=True))
+    return {
+        "name": f"{kind}: {rated}",
+        "width": levels.shape[1],
+        "height": levels.shape[0],
+        "levels": base64.b64encode(levels.tobytes()).decode(),
+    }

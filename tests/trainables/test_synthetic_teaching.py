@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 from optuna.trial import FixedTrial
 from torch import nn
 
+from export.evaluation_rows import drawn
+from export.markup import html
 from spaces import valence_arousal
 from spaces.candidate import Candidate, SyntheticMix
 from trainables import synthetic_clips as module
@@ -136,8 +139,18 @@ def test_a_candidate_without_synthetic_clips_has_none(material: Material) -> Non
 
 def test_the_report_shows_the_clips_that_were_used(material: Material) -> None:
     rows = RECIPE.training_rows(material, with_synthetic())
-    assert [row["type"] for row in rows] == ["table", "table"]
+    assert [row["type"] for row in rows] == ["table", "table", "pictures"]
     assert rows[0]["rows"][1][:2] == ["synthetic", MADE]
+    shown = rows[2]["pictures"]
+    assert [picture["name"].split(":")[0] for picture in shown] == ["real", "synthetic"] * 4
+    features = RECIPE.training_set(material, with_synthetic()).features
+    for picture in shown:
+        assert (picture["width"], picture["height"]) == (min(96, features.shape[1]), features.shape[2])
+        assert np.ptp(np.frombuffer(base64.b64decode(picture["levels"]), np.uint8)) > 0
+    # At the corner of all that is low, and at that of all that is high.
+    values = [[float(part.split()[-1]) for part in picture["name"].split(", ")] for picture in (shown[1], shown[7])]
+    assert np.all(np.array(values[0]) < 0) and np.all(np.array(values[1]) > 0)
+    assert "malformed" not in html(drawn(rows[2])[1])
 
 
 def test_a_student_trains_on_them(material: Material) -> None:
