@@ -55,9 +55,9 @@ def run_trial(
 def trial(
     assignment: Assignment, number: int, params: Mapping[str, Scalar], on_epoch: Callable[[Progress], None]
 ) -> Teaching[dict[str, Any]]:
-    """As `run_trial`, for whoever trains the epochs that are due; in a population its whole time holds the others' turns.
+    """As `run_trial`, for whoever trains the epochs that are due.
 
-    An epoch's time is its share of what all of them took.
+    In a population its `total` seconds hold the others' turns too; an epoch's are a share of what it took for all.
     """
     started = time.perf_counter()
     folder = assignment.trials / str(number)
