@@ -55,7 +55,10 @@ def run_trial(
 def trial(
     assignment: Assignment, number: int, params: Mapping[str, Scalar], on_epoch: Callable[[Progress], None]
 ) -> Teaching[dict[str, Any]]:
-    """As `run_trial`, for whoever trains the epochs that are due."""
+    """As `run_trial`, for whoever trains the epochs that are due.
+
+    In a population its `total` seconds hold the others' turns too; an epoch's are a share of what it took for all.
+    """
     started = time.perf_counter()
     folder = assignment.trials / str(number)
     folder.mkdir(parents=True, exist_ok=True)
