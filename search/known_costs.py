@@ -281,9 +281,9 @@ class KnownCostSampler(BaseSampler):
         """Parameters with which the architecture changes."""
         return frozenset(
             name
-            for params in several
+            for params, before in ((params, self._text(params)) for params in several)
             for name in params
-            if self._text(params) != self._text(self._completed({**params, name: self._other(name)}))
+            if before != self._text(self._completed({**params, name: self._other(name)}))
         )
 
     def _other(self, name: str) -> Any:

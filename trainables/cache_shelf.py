@@ -66,6 +66,7 @@ KINDS = {
     "teacher-costs": "footprint of a teacher on a board",
     "teacher-logits": "outputs of a teacher's cross-fitted heads",
     "template": "an architecture's .tflite, for any weights",
+    "untemplated": "layers that no template can be made of",
     "value-given": "values that a teacher gives by itself",
     "value-logits": "outputs of a teacher of values",
     "value-maps": "where a teacher of values looks",

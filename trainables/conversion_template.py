@@ -16,7 +16,7 @@ import torch
 from ai_edge_litert import schema_py_generated as schema
 from torch import nn
 
-from trainables.cache import cached_array, content_key
+from trainables.cache import cached_array, content_key, keep_record, read_record
 from trainables.students import sources_hash
 
 if TYPE_CHECKING:
@@ -52,14 +52,19 @@ def converted_once(architecture: object, network: nn.Module, convert: Convert) -
 
     Converting takes seconds, most of them spent on a graph that no weight changes. The template is made with other
     weights, all distinct, and every constant in it must come from one source exactly, to the last bit; where one does
-    not, or none at all, there is no template and every network is converted by itself.
+    not, or none at all, there is no template and every network is converted by itself; nor is one tried again for a
+    network of the same layers.
     """
-    converters = [version(name) for name in _CONVERTERS]
-    key = content_key("template", _VERSION, converters, sources_hash(), architecture)
+    versions = (_VERSION, *(version(name) for name in _CONVERTERS), sources_hash())
+    untemplated = content_key("untemplated", versions, sorted({type(layer).__name__ for layer in network.modules()}))
+    if read_record(untemplated) is not None:
+        return convert(network)
+    key = content_key("template", versions, architecture)
     stored = cached_array(key, lambda: np.frombuffer(_made(network, convert), np.uint8)).tobytes()
     length = int.from_bytes(stored[:_HEADER_BYTES], "little")
     sources = json.loads(stored[_HEADER_BYTES : _HEADER_BYTES + length])
     if sources is None:
+        keep_record(untemplated, {})
         return convert(network)
     tensors = _tensors(network)
     template = bytearray(stored[_HEADER_BYTES + length :])

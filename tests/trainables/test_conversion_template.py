@@ -81,9 +81,10 @@ def test_where_a_constant_has_no_source_every_network_is_converted() -> None:
         return float_tflite(network, (1, *SHAPE))
 
     network = with_weights(Doubled(), 1)
-    for _ in range(2):
-        assert converted_once("doubled", network, convert) == float_tflite(network, (1, *SHAPE))
-    assert calls[1:] == [network, network]
+    expected = float_tflite(network, (1, *SHAPE))
+    for architecture in ("doubled", "doubled", "another of the same layers"):
+        assert converted_once(architecture, network, convert) == expected
+    assert calls[1:] == [network, network, network]
 
 
 def test_int8_is_the_same_with_and_without_a_template() -> None:
