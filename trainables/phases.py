@@ -55,11 +55,22 @@ def phases_of(
         start = wider(candidate.student, candidate.pruning.prune_from)
         first = _epoch_at(WIDE_SHARE * share, epochs)
         later.insert(0, Phase(first, lambda network: _slim(network, build(candidate.student), features[:2])))
-    masks = candidate.masks
-    if masks is not None and masks.mode == "two_step":
-        first = _epoch_at(max(masks.first_share, 1 / epochs), epochs)
+    if _in_two_steps(candidate):
+        first = teacher_alone(candidate, epochs)
         later.insert(0, Phase(first, lambda network: network, _from_labels, from_last=True))
     return build(start), tuple(later)
+
+
+def teacher_alone(candidate: Candidate, epochs: int) -> int:
+    """How many epochs, the first of a run, learn of the teacher alone: their scores say nothing of a student."""
+    masks = candidate.masks
+    if masks is None or not _in_two_steps(candidate):
+        return 0
+    return _epoch_at(max(masks.first_share, 1 / epochs), epochs)
+
+
+def _in_two_steps(candidate: Candidate) -> bool:
+    return candidate.masks is not None and candidate.masks.mode == "two_step"
 
 
 def _from_labels(candidate: Candidate) -> Candidate:

@@ -17,12 +17,13 @@ import torch
 from ray import tune
 
 from export.results import read_object, write_atomically
-from trainables.assignment import Task
+from trainables.assignment import Task, candidate_of
 from trainables.cache import cache_folder, cached_array, content_key
 from trainables.cache_holds import keep_what_is_used
 from trainables.disk import NO_SPACE, is_full
 from trainables.distil import StoppedEarlyError, alone
 from trainables.learner import NotANumberError
+from trainables.phases import teacher_alone
 from trainables.population import PopulationError, together
 from trainables.trial import trial
 
@@ -151,13 +152,16 @@ def reporting(assignment: Assignment, post: Post, task: Task) -> Teaching[dict[s
 
 def _run(assignment: Assignment, post: Post, task: Task, folder: Path) -> Teaching[dict[str, Any]]:
     upload = Upload(post.remote, task, assignment.trials.parent)
+    own = task.within(assignment)
+    unjudged = teacher_alone(candidate_of(own.recipe, task.params), own.epochs)
 
     def after_epoch(progress: Progress) -> None:
-        _consult(post, task, folder, progress)
+        if progress.epoch > unjudged:
+            _consult(post, task, folder, progress)
         upload.checkpoint()
 
     upload.fetch()
-    report = yield from trial(task.within(assignment), task.number, task.params, after_epoch)
+    report = yield from trial(own, task.number, task.params, after_epoch)
     upload.all()
     return report
 

@@ -137,6 +137,16 @@ def test_a_stopped_trial_leaves_its_curve_and_no_student(speech_folder: Path, tm
     assert [rungs[epochs]["stop"] for epochs in ("1", "2")] == ["", "3 trials dominate it"]
 
 
+def test_a_trial_is_not_compared_while_it_learns_of_its_teacher_alone(speech_folder: Path, tmp_path: Path) -> None:
+    assignment, referee = assignment_of("speech_enhancement", speech_folder, tmp_path, epochs=3), Referee()
+    two_steps = {**point("speech_enhancement", "cruse"), "distillation": "two_step", "first_share": 0.4}
+    two_steps.pop("alpha", None)
+    report = report_of(assignment, Post(referee=referee), Task(5, two_steps, {"decision_ms": 7.0}))
+    assert report["outcome"] == "stopped"
+    # The first of three epochs hears no label.
+    assert referee.asked == [(5, 2, 7.0)]
+
+
 def test_a_worker_that_cannot_see_the_results_halts_the_search(speech_folder: Path, tmp_path: Path) -> None:
     assignment = assignment_of("wakeword", speech_folder, tmp_path)
     elsewhere = Post(run_json=tmp_path / "not shared" / "run.json")
