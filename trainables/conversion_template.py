@@ -92,13 +92,15 @@ def with_distinct_weights(network: nn.Module) -> nn.Module:
     """The network, no two of whose tensors are equal.
 
     The converter stores equal tensors once, and an untrained student's biases are all zero. Constants, which no state
-    holds, stay as they are: those that are equal stay so in training. They change as much up as down: what all weights
-    of a wide layer gain together saturates a GRU's gates, and TFLM stops on a sum that is always 0.
+    holds, stay as they are: those that are equal stay so in training. Variances grow; the others change as much up as
+    down: what all weights of a wide layer gain together saturates a GRU's gates, and TFLM stops on a sum that is always
+    0.
     """
     with torch.no_grad():
-        for tensor in network.state_dict().values():
+        for name, tensor in network.state_dict().items():
             if tensor.is_floating_point():
-                tensor.add_(torch.rand_like(tensor) - 0.5, alpha=0.1)
+                least = 0.0 if name.endswith("running_var") else -0.5
+                tensor.add_(torch.rand_like(tensor) + least, alpha=0.1)
     return network
 
 

@@ -110,7 +110,8 @@ def test_figures_of_the_music_recipe_by_hand(speech_folder: Path) -> None:
             assert found.test[f"retention{name}"] == pytest.approx(1 / teachers[f"ccc{name}"], rel=1e-4)
         else:
             assert f"retention{name}" not in found.test
-    (table,) = found.rows
+    table, *calibrations = found.rows
+    assert [row["type"] for row in calibrations] == ["calibration", "calibration"]
     assert table["columns"] == ["model", "split", "ccc", "ccc_valence", "ccc_arousal", "mae_valence", "mae_arousal"]
     assert {row[0] for row in table["rows"]} == {"INT8", "float", "teacher", "log-mel statistics"}
 
