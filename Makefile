@@ -22,10 +22,10 @@ test: $(READY)
 	$(MAKE) --no-print-directory --keep-going -j 2 test-learning test-others
 
 test-learning: $(READY)
-	OMP_NUM_THREADS=1 $(RUN) -m pytest tests/spaces tests/trainables
+	OMP_NUM_THREADS=1 $(RUN) -m pytest tests/spaces tests/export tests/trainables
 
 test-others: $(READY)
-	OMP_NUM_THREADS=1 $(RUN) -m pytest --ignore tests/spaces --ignore tests/trainables
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --ignore tests/spaces --ignore tests/export --ignore tests/trainables
 
 test-fast: $(READY)
 	$(RUN) -m pytest -m 'not slow'
