@@ -30,7 +30,7 @@ MOST = 0xFFFF
 # A code that no sample reaches.
 NEVER = 32768
 # From the lowest int8 to the highest.
-CODES_APART = 255
+INT8_STEPS = 255
 
 
 @final
@@ -58,7 +58,7 @@ def check_step(front_end: FrontEnd, step: Step) -> None:
     if front_end.int8_range is None:
         return
     low, high = front_end.int8_range
-    scale = (high - low) / CODES_APART
+    scale = (high - low) / INT8_STEPS
     wanted = Step(scale, round(-128 - low / scale))
     if not math.isclose(step.scale, wanted.scale, rel_tol=1e-6) or step.zero_point != wanted.zero_point:
         raise CannotCarryError(

@@ -176,6 +176,6 @@ _MICRO = f"""\
 The front end is TensorFlow Lite Micro's own, in integers, by the component
 `{MICRO_COMPONENT}` {MICRO_RELEASE} and with ESPHome's settings; `src/potstill_micro.c` calls
 it. It remembers what it heard: it runs on from piece to piece, and begins from silence in the self-test. The chip's
-cosine, logarithm and power make its tables: a last digit there moves a few values in a thousand, some of them far. The
+cosine, logarithm and power make its tables: last digits there move a few values in a hundred, some of them far. The
 self-test allows that.
 """

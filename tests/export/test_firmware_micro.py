@@ -50,7 +50,7 @@ def built(student: DeviceStudent, tmp_path_factory: pytest.TempPathFactory) -> d
 def esphomes_codes(samples: np.ndarray) -> np.ndarray:
     """What ESPHome's runtime feeds: its formula on the C code's integers."""
     integers = np.round(wrapped(samples) * 25.6).astype(int)
-    return np.clip((integers * 256 + 333) // 666 - 128, -128, 127)
+    return np.asarray(np.clip((integers * 256 + 333) // 666 - 128, -128, 127))
 
 
 @needs_compiler
