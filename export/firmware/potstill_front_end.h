@@ -2,7 +2,7 @@
  *
  * A waveform's values are exactly those of training. Logarithms are float32 and lie within 1e-3 of training's, a small
  * part of a step: within 1e-5 nearly everywhere, further off just above the floor under loud sound, where transforms
- * that add in another order differ most. Those of TFLM's audio front end are by its own code, and are the same integers. */
+ * that add in another order differ most. Features of TFLM's audio front end are its own code's, in integers. */
 #ifndef POTSTILL_FRONT_END_H
 #define POTSTILL_FRONT_END_H
 
