@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from export.c_front_end import check_step
 from export.carried import CannotCarryError, Carried
-from export.device_student import device_student
+from export.device_student import device_student, input_step
 from export.espidf_build import board_of_study
 from export.footprint import arena_estimate, overridden
 from export.golden import Difference
@@ -17,6 +18,7 @@ from export.golden_sound import micro_runs, runs_of
 from export.inner_states import PROBABILITY_SCALE, operators_left, with_inner_states
 from export.operators import read_model
 from export.results import write_atomically
+from export.streaming import states_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +39,7 @@ OPERATORS = frozenset(
     FULLY_CONNECTED LOGISTIC QUANTIZE DEPTHWISE_CONV_2D AVERAGE_POOL_2D MAX_POOL_2D PAD PACK SPLIT_V
     """.split()  # noqa: SIM905 - a list of words reads better than quotes
 )
+MOST_VARIABLES = 20
 LEAST_ESPHOME = "2024.7.0"
 # Its releases link different ones, whose scratch memory differs.
 KERNEL_RELEASES = ("1.1.2", "1.2.3", "1.4.0")
@@ -68,6 +71,8 @@ def _check(student: StoredStudent) -> None:
     reasons = _features(student)
     if not student.is_step:
         reasons.append("it hears whole clips, ESPHome feeds single steps")
+    elif (count := len(states_of(student.model))) > MOST_VARIABLES:
+        reasons.append(f"it has {count} states, ESPHome holds {MOST_VARIABLES} variables")
     if lacking := sorted({*operators_left(student.model)} - OPERATORS):
         reasons.append(f"ESPHome registers no {', '.join(lacking)}")
     if "threshold" not in student.facts.get("decision", {}) or len(student.facts.get("labels") or ()) != 2:
@@ -84,6 +89,10 @@ def _features(student: StoredStudent) -> list[str]:
     fits = front_end.mels == VALUES and front_end.hop_ms.is_integer()
     if not fits or not 0 < front_end.hop_ms <= LONGEST_STEP_MS:
         return [f"ESPHome computes {VALUES} features every 1 to {LONGEST_STEP_MS} ms"]
+    try:
+        check_step(front_end, input_step(student.model))
+    except CannotCarryError as error:
+        return [str(error)]
     return []
 
 

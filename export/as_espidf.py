@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from export.c_front_end import check_front_end
+from export.c_front_end import check_front_end, check_step
 from export.c_operators import operators_header
 from export.c_student import golden_source, model_source, student_header, student_source
 from export.carried import NOT_COMPARED, CannotCarryError, Carried
@@ -14,6 +14,7 @@ from export.espidf_build import (
     COMPONENT,
     build_of,
     cmake,
+    hear_micro,
     kconfig,
     left_by,
     manifest,
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 FOLDER = f"espidf/{COMPONENT}"
 OWN, BESIDE = "potstill_own", "potstill_beside"
 PARITY_OF = "src/potstill_front_end.c"
+MICRO_NOT_COMPARED = "TFLM's own code makes the features, from a component that only ESP-IDF fetches"
 _EXAMPLE = "examples/listen"
+_MICRO = ("potstill_micro.c", "potstill_micro.h")
 _NVS = ("potstill_decision_nvs.c", "potstill_decision_nvs.h")
 
 
@@ -53,6 +56,8 @@ def write(student: StoredStudent, golden: Golden, folder: Path) -> list[Carried]
 
 def _parity(student: DeviceStudent) -> FrontEndParity | str:
     """How far the C front end lies from the reference's, or why that is not known."""
+    if student.stored.front_end.kind == "micro":
+        return MICRO_NOT_COMPARED
     try:
         return front_end_parity(student, host_sources(student))
     except NotComparedError as error:
@@ -73,6 +78,7 @@ def _builds(student: StoredStudent) -> list[Build]:
 
 
 def _runnable(build: Build) -> Build:
+    check_step(build.student.stored.front_end, build.student.heard)
     if not build.profile.runs:
         raise CannotCarryError(f"TFLM does not run this model: {'; '.join(build.profile.refusals)}")
     return build
@@ -88,10 +94,10 @@ def _carried(name: str, parity: FrontEndParity | str) -> Carried:
 
 def component(builds: Sequence[Build], parity: FrontEndParity | str = "nothing was asked for") -> dict[str, str]:
     """Every file of the component by its name in it."""
-    board = builds[0].board
+    shared = shared_sources(micro=hear_micro(builds))
     sources = {
-        **{f"include/{name}": text for name, text in shared_sources().items() if name.endswith(".h")},
-        **{f"src/{name}": text for name, text in shared_sources().items() if not name.endswith(".h")},
+        **{f"include/{name}": text for name, text in shared.items() if name.endswith(".h")},
+        **{f"src/{name}": text for name, text in shared.items() if not name.endswith(".h")},
         "src/potstill_operators.h": operators_header(build.student.stored.model for build in builds),
         "generated/potstill_students.h": students_header(builds),
     }
@@ -105,16 +111,16 @@ def component(builds: Sequence[Build], parity: FrontEndParity | str = "nothing w
         "README.md": readme(builds, parity),
         "CMakeLists.txt": cmake(compiled),
         "Kconfig": kconfig(builds),
-        "idf_component.yml": manifest(board),
+        "idf_component.yml": manifest(builds),
         **sources,
         **_example(builds),
     }
 
 
-def shared_sources() -> dict[str, str]:
-    """The sources that every student's firmware has, by name."""
+def shared_sources(micro: bool = False) -> dict[str, str]:
+    """The sources that every student's firmware has, by name; with those for TFLM's front end."""
     paths = sorted(path for path in FIRMWARE.glob("potstill_*") if path.suffix in (".h", ".c", ".cpp"))
-    return {path.name: path.read_text(encoding="utf-8") for path in paths}
+    return {path.name: path.read_text(encoding="utf-8") for path in paths if micro or path.name not in _MICRO}
 
 
 def generated(student: DeviceStudent, operators: int) -> dict[str, str]:

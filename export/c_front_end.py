@@ -1,7 +1,8 @@
-"""A front end's constants as C: window, turns of its FFT, mel triangles, or the borders of a waveform's codes."""
+"""A front end's constants as C: window, turns of its FFT, mel triangles, a waveform's borders, or its library."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
 
     from spaces.front_end import FrontEnd
 
-KINDS = {"log_mel": "POTSTILL_LOG_MEL", "waveform": "POTSTILL_WAVEFORM", "log_power": "POTSTILL_LOG_POWER"}
+KINDS = {
+    "log_mel": "POTSTILL_LOG_MEL",
+    "waveform": "POTSTILL_WAVEFORM",
+    "log_power": "POTSTILL_LOG_POWER",
+    "micro": "POTSTILL_MICRO",
+}
 RADICES = (4, 2, 3, 5)
 LEAST_FFT = 4
 MOST = 0xFFFF
 # A code that no sample reaches.
 NEVER = 32768
+# From the lowest int8 to the highest.
+INT8_STEPS = 255
 
 
 @final
@@ -45,8 +53,24 @@ def check_front_end(front_end: FrontEnd) -> None:
         raise CannotCarryError(f"the firmware counts windows, hops and frames up to {MOST}, not {largest}")
 
 
+def check_step(front_end: FrontEnd, step: Step) -> None:
+    """A `CannotCarryError` for a network whose input means other features by its codes than the firmware feeds."""
+    if front_end.int8_range is None:
+        return
+    low, high = front_end.int8_range
+    scale = (high - low) / INT8_STEPS
+    wanted = Step(scale, round(-128 - low / scale))
+    if not math.isclose(step.scale, wanted.scale, rel_tol=1e-6) or step.zero_point != wanted.zero_point:
+        raise CannotCarryError(
+            f"the firmware feeds ESPHome's codes of {front_end.kind}: scale {wanted.scale:g} and zero point "
+            f"{wanted.zero_point}, but the model's input has {step.scale:g} and {step.zero_point}"
+        )
+
+
 def front_end_tables(front_end: FrontEnd, step: Step, prefix: str) -> str:
     """Static arrays that `front_end_member` names."""
+    if front_end.kind == "micro":
+        return '#include "potstill_micro.h"\n'
     if front_end.kind == "waveform":
         return c_array(f"static const int32_t {prefix}_borders[POTSTILL_CODES]", waveform_borders(step))
     tables = [
@@ -74,7 +98,8 @@ def front_end_member(front_end: FrontEnd, step: Step, prefix: str) -> str:
         "scale": c_number(np.float32(step.scale)),
         "zero_point": str(step.zero_point),
     }
-    members = common | (_borders(prefix) if front_end.kind == "waveform" else _spectral(front_end, prefix))
+    own = {"waveform": _borders(prefix), "micro": {"source": "&potstill_micro"}}.get(front_end.kind)
+    members = common | (_spectral(front_end, prefix) if own is None else own)
     return "{\n" + "".join(f"        .{name} = {value},\n" for name, value in members.items()) + "    }"
 
 

@@ -12,7 +12,7 @@ from export.as_c_array import BYTES_PER_LINE
 from export.c_front_end import front_end_member, front_end_tables
 from export.c_text import c_array, c_number, c_string, c_strings
 from export.flatbuffer import ALIGNMENT_BYTES
-from export.golden_sound import CODES_APART_PERMILLE, SEED, SOUND_STEPS
+from export.golden_sound import SEED, SOUND_STEPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,7 +137,7 @@ def golden_source(student: DeviceStudent, vectors: GoldenVectors) -> str:
         "seed": f"{SEED}u",
         "frames": len(vectors.codes),
         "code_steps": vectors.code_steps,
-        "codes_apart_permille": CODES_APART_PERMILLE if vectors.code_steps else 0,
+        "codes_apart_permille": vectors.codes_apart_permille,
         "runs": len(vectors.outputs),
         "output_steps": min(vectors.output_steps, 255),
         "decisions": len(vectors.scores),

@@ -79,6 +79,11 @@ def device_student(stored: StoredStudent, name: str, decides: bool = True) -> De
     return student
 
 
+def input_step(model: bytes) -> Step:
+    """Quantization of what a model hears."""
+    return _step(host_interpreter(model).get_input_details()[0])
+
+
 def _step(tensor: dict[str, Any]) -> Step:
     scale, zero_point = tensor["quantization"]
     return Step(float(scale), int(zero_point))

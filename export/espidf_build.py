@@ -19,6 +19,8 @@ COMPONENT = "potstill_student"
 DEFAULT_BOARD = "esp32-s3-devkitc-1-n8"
 # The I2S driver is a component of its own from this release on.
 LEAST_IDF = "5.3"
+# As ESPHome pins it.
+MICRO_COMPONENT, MICRO_RELEASE = "esphome/esp-micro-speech-features", "1.2.3"
 # What bootloader, partition table and storage take before the application.
 BEFORE_APPLICATION_BYTES = 0x10000
 MOST_APPLICATION_BYTES = 0x800000
@@ -90,8 +92,15 @@ target_compile_options(${{COMPONENT_LIB}} PRIVATE -O3)
 """
 
 
-def manifest(board: Board) -> str:
+def hear_micro(builds: Iterable[Build]) -> bool:
+    """Whether any student hears the features of TFLM's audio front end."""
+    return any(build.student.stored.front_end.kind == "micro" for build in builds)
+
+
+def manifest(builds: Sequence[Build]) -> str:
     """idf_component.yml: the releases that the footprint was predicted for."""
+    board = builds[0].board
+    micro = ["  # TFLM's audio front end, which esp-tflite-micro lacks.", f'  {MICRO_COMPONENT}: "=={MICRO_RELEASE}"']
     nn = [f'  espressif/esp-nn: "=={board.esp_nn}"'] if board.esp_nn != NO_ESP_NN else []
     lines = [
         'version: "1.0.0"',
@@ -103,6 +112,7 @@ def manifest(board: Board) -> str:
         "  # The releases that arena and latency were predicted for: others need another arena.",
         f'  espressif/esp-tflite-micro: "=={board.tflm}"',
         *nn,
+        *(micro if hear_micro(builds) else []),
     ]
     return "\n".join(lines) + "\n"
 

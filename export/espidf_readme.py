@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from export.espidf_build import COMPONENT, LEAST_IDF
+from export.espidf_build import COMPONENT, LEAST_IDF, MICRO_COMPONENT, MICRO_RELEASE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from export.espidf_build import Build
     from export.firmware_host import FrontEndParity
 
+# What TFLM's front end took on a 64-bit host; pointers of the chip are half as long.
+MICRO_BYTES = 11_624
+
 
 def readme(builds: Sequence[Build], parity: FrontEndParity | str) -> str:
     """Markdown for a person who has the folder and a board."""
     own, *others = builds
-    parts = [_title(own), _footprint(own), *(_beside(build) for build in others), _steps(own), _parity(parity)]
+    parts = [_title(own), _footprint(own), *(_beside(build) for build in others), _steps(own), _front_end(own, parity)]
     return "\n".join(parts)
 
 
@@ -26,11 +29,12 @@ def heap_bytes(student: DeviceStudent) -> int:
     """What front end, ring of frames, states and sound take from the heap, beside the arena."""
     front_end = student.stored.front_end
     values, window = front_end.values_per_frame, front_end.window_samples
-    half = 0 if front_end.kind == "waveform" else front_end.n_fft // 2
+    half = front_end.n_fft // 2 if front_end.kind in ("log_mel", "log_power") else 0
+    heard = MICRO_BYTES if front_end.kind == "micro" else 2 * window
     spectral = 8 * (2 * half + 1) + 4 * (2 * half + values) if half else 0
     states = sum(math.prod(state.shape) for state in student.states)
     sound = 2 * front_end.hop_samples + 8 * half + 4 * 3 * half if student.makes_sound else 0
-    return spectral + 2 * window + values + student.frames_per_run * values + states + student.outputs + sound
+    return spectral + heard + values + student.frames_per_run * values + states + student.outputs + sound
 
 
 def _title(build: Build) -> str:
@@ -148,18 +152,30 @@ python -m export calibrate monitor.log --model student.int8.tflite {build_option
 """
 
 
-def _parity(parity: FrontEndParity | str) -> str:
+def _front_end(build: Build, parity: FrontEndParity | str) -> str:
     said = (
         f"On the host that wrote this: {parity}."
         if parity
         else "The host that wrote this had no C compiler to check with."
     )
+    micro = build.student.stored.front_end.kind == "micro"
     return f"""\
 ## The front end against training
 
 {said}
 
+{_MICRO if micro else _OWN}"""
+
+
+_OWN = """\
 The front end is float32 (integers alone for a waveform). Its FFT is its own, of half the length because sound is real:
 the same code on chip and host, without ESP-DSP. The chip fuses multiplications with additions, so that last digits
 differ from the host's.
+"""
+_MICRO = f"""\
+The front end is TensorFlow Lite Micro's own, in integers, by the component
+`{MICRO_COMPONENT}` {MICRO_RELEASE} and with ESPHome's settings; `src/potstill_micro.c` calls
+it. It remembers what it heard: it runs on from piece to piece, and begins from silence in the self-test. The chip's
+cosine, logarithm and power make its tables: last digits there move a few values in a hundred, some of them far. The
+self-test allows that.
 """

@@ -8,7 +8,13 @@
 
 static bool has_spectrum(const potstill_front_end_settings *settings)
 {
-    return settings->kind != POTSTILL_WAVEFORM;
+    return settings->kind == POTSTILL_LOG_MEL || settings->kind == POTSTILL_LOG_POWER;
+}
+
+/* Samples of a window that are kept here. */
+static size_t own_samples(const potstill_front_end_settings *settings)
+{
+    return settings->source ? 0 : settings->window_samples;
 }
 
 /* One block for all: the largest elements first, so that each array is aligned. */
@@ -17,8 +23,18 @@ static size_t bytes_of(const potstill_front_end_settings *settings)
     const size_t length = has_spectrum(settings) ? settings->fft.length : 0;
     const size_t complexes = length ? length / 2 + 1 + length / 2 : 0;
     const size_t floats = length ? length + settings->values : 0;
-    return complexes * sizeof(potstill_complex) + floats * sizeof(float) + settings->window_samples * sizeof(int16_t) +
+    return complexes * sizeof(potstill_complex) + floats * sizeof(float) + own_samples(settings) * sizeof(int16_t) +
            settings->values;
+}
+
+static bool open_source(potstill_front_end *state)
+{
+    const potstill_frame_source *source = state->settings->source;
+    if (source && !(state->source_state = source->open(state->settings))) {
+        potstill_front_end_close(state);
+        return false;
+    }
+    return true;
 }
 
 bool potstill_front_end_open(potstill_front_end *state, const potstill_front_end_settings *settings)
@@ -39,12 +55,15 @@ bool potstill_front_end_open(potstill_front_end *state, const potstill_front_end
         next = (char *)(state->features + settings->values);
     }
     state->heard = (int16_t *)(void *)next;
-    state->codes = (int8_t *)(state->heard + settings->window_samples);
-    return true;
+    state->codes = (int8_t *)(state->heard + own_samples(settings));
+    return open_source(state);
 }
 
 void potstill_front_end_close(potstill_front_end *state)
 {
+    if (state->source_state) {
+        state->settings->source->close(state->source_state);
+    }
     free(state->memory);
     memset(state, 0, sizeof *state);
 }
@@ -53,6 +72,9 @@ void potstill_front_end_reset(potstill_front_end *state)
 {
     state->heard_samples = 0;
     state->skipped_samples = 0;
+    if (state->source_state) {
+        state->settings->source->reset(state->source_state);
+    }
 }
 
 int8_t potstill_quantized(float value, float scale, int16_t zero_point)
@@ -153,6 +175,9 @@ static size_t lesser(size_t a, size_t b)
 size_t potstill_front_end_take(potstill_front_end *state, const int16_t *samples, size_t count, bool *complete)
 {
     *complete = false;
+    if (state->source_state) {
+        return state->settings->source->take(state->source_state, samples, count, state->codes, complete);
+    }
     const size_t skipped = lesser(count, state->skipped_samples);
     state->skipped_samples -= (uint32_t)skipped;
     const size_t taken = lesser(count - skipped, state->settings->window_samples - state->heard_samples);

@@ -2,7 +2,7 @@
  *
  * A waveform's values are exactly those of training. Logarithms are float32 and lie within 1e-3 of training's, a small
  * part of a step: within 1e-5 nearly everywhere, further off just above the floor under loud sound, where transforms
- * that add in another order differ most. */
+ * that add in another order differ most. Features of TFLM's audio front end are its own code's, in integers. */
 #ifndef POTSTILL_FRONT_END_H
 #define POTSTILL_FRONT_END_H
 
@@ -22,10 +22,22 @@ typedef enum {
     POTSTILL_LOG_MEL = 0,   /* logarithms of sums over mel triangles */
     POTSTILL_WAVEFORM = 1,  /* the samples themselves, compressed by the mu-law of telephones; integers only */
     POTSTILL_LOG_POWER = 2, /* logarithms of the power in each bin; the spectrum is kept for what is masked */
+    POTSTILL_MICRO = 3,     /* those of TFLM's audio front end, by a component that has it */
 } potstill_kind;
 
-/* Constants of a front end, generated; members that a kind does not use are 0. */
+struct potstill_front_end_settings;
+
+/* Frames that another library computes, and remembers between: a state of its own from the heap, NULL where there is no
+ * memory. `take` takes at most `count` samples until a frame is complete, and gives its codes. */
 typedef struct {
+    void *(*open)(const struct potstill_front_end_settings *settings);
+    void (*close)(void *state);
+    void (*reset)(void *state);
+    size_t (*take)(void *state, const int16_t *samples, size_t count, int8_t *codes, bool *complete);
+} potstill_frame_source;
+
+/* Constants of a front end, generated; members that a kind does not use are 0. */
+typedef struct potstill_front_end_settings {
     potstill_kind kind;
     uint16_t window_samples;
     uint16_t hop_samples;
@@ -44,18 +56,20 @@ typedef struct {
     const float *mel_weights;
     /* waveform: the lowest sample that becomes at least -127, -126 .. 127; 32768 where none does. */
     const int32_t *borders;
+    const potstill_frame_source *source; /* micro: what computes the frames */
 } potstill_front_end_settings;
 
 typedef struct {
     const potstill_front_end_settings *settings;
     int8_t *codes;              /* of the last frame: settings->values of them */
-    float *features;            /* what these were rounded from; NULL for a waveform */
-    potstill_complex *spectrum; /* of the last frame; NULL for a waveform */
-    int16_t *heard;             /* samples of the window under way */
+    float *features;            /* what these were rounded from; NULL for a waveform and for micro */
+    potstill_complex *spectrum; /* of the last frame; NULL likewise */
+    int16_t *heard;             /* samples of the window under way; micro keeps its own */
     uint32_t heard_samples;
     uint32_t skipped_samples; /* still to be left out, where windows lie apart */
     float *padded;
     potstill_complex *work;
+    void *source_state;
     void *memory;
 } potstill_front_end;
 

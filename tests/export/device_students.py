@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from export.as_espidf import OWN, generated
+from export.as_espidf import OWN, generated, shared_sources
 from export.c_student import golden_source
 from export.device_student import DeviceStudent, device_student
 from export.golden import stored_student
 from export.golden_sound import golden_vectors
 from spaces.front_end import FrontEnd
+from tests.export.firmware_programs import MICRO_STAND_IN
 
 MASKED = FrontEnd(
     kind="log_power",
@@ -45,7 +46,11 @@ def opened(folder: Path) -> DeviceStudent:
 
 def sources_of(student: DeviceStudent) -> dict[str, str]:
     golden = golden_source(student, golden_vectors(student))
-    return generated(student, 0) | {f"{OWN}_golden.c": golden}
+    sources = generated(student, 0) | {f"{OWN}_golden.c": golden}
+    if student.stored.front_end.kind == "micro":
+        sources |= {name: text for name, text in shared_sources(micro=True).items() if "micro" in name}
+        sources["frontend.c"] = (MICRO_STAND_IN / "frontend.c").read_text()
+    return sources
 
 
 def mask_maker(m: Any) -> bytes:

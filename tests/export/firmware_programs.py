@@ -15,6 +15,7 @@ from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
+from pymicro_features import MicroFrontend
 
 from export.as_espidf import shared_sources
 from export.c_front_end import Step, front_end_member, front_end_tables
@@ -23,10 +24,13 @@ from export.tflite import host_interpreter
 from spaces.front_end import FrontEnd
 
 DRIVERS = Path(__file__).parent / "firmware"
+MICRO_STAND_IN = DRIVERS / "micro_stand_in"
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 CPP_COMPILER = shutil.which("g++") or shutil.which("clang++")
 STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-g", "-O1")
 SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+# A run of the network; settings, reset and a hop of TFLM's front end.
+ASKS = (b"r", b"c", b"z", b"m")
 NO_COMPILER = "there is no C compiler on this system"
 HEADER = '#include "potstill_golden.h"\n#include "potstill_student.h"\nextern const potstill_student potstill_own;\n'
 
@@ -65,7 +69,7 @@ def program(folder: Path, shared: Path, sources: Mapping[str, str], driver: Path
     for name in sources:
         if name.endswith(".c"):
             built.append(folder / f"{name}.o")
-            compile_c(folder / name, built[-1], folder, shared)
+            compile_c(folder / name, built[-1], folder, shared, DRIVERS, MICRO_STAND_IN)
     built.append(folder / f"{driver.stem}.driver.o")
     compile_c(driver, built[-1], folder, shared, DRIVERS)
     target = folder / driver.stem
@@ -93,15 +97,42 @@ class Said:
     runs: int = 0
 
 
-class PipedNetwork:
-    """A model under LiteRT that answers a driver's runs; `spoilt` is added to every output of it."""
+class PipedMicro:
+    """TFLM's audio front end by its Python wrapper, for the stand-in of its C code: a hop of samples, a frame."""
 
-    def __init__(self, model: bytes, spoilt: int = 0) -> None:
+    def __init__(self, forgets: bool = True) -> None:
+        self._frontend, self._forgets = MicroFrontend(), forgets
+        self.settings: list[str] = []
+
+    def answer(self, kind: bytes, sent: bytes) -> bytes:
+        if kind == b"m":
+            integers = np.round(np.array(self._frontend.process_samples(sent).features) * 25.6)
+            # None until the first window is full.
+            return np.resize(integers, 40).astype(np.uint16).tobytes() if len(integers) else bytes(80)
+        if kind == b"c":
+            self.settings.append(sent.decode())
+        elif self._forgets:
+            self._frontend.reset()
+        return b""
+
+
+class PipedNetwork:
+    """A model under LiteRT that answers a driver's runs; `spoilt` is added to every output of it.
+
+    `heard` are its first inputs, one after another.
+    """
+
+    def __init__(self, model: bytes, spoilt: int = 0, micro: PipedMicro | None = None) -> None:
         self._interpreter = host_interpreter(model)
         self._interpreter.allocate_tensors()
         self._heard, self._told = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self._spoilt = spoilt
         self.states = states_of(model)
+        self.micro = micro or PipedMicro()
+        self.heard: list[NDArray[np.int8]] = []
+
+    def _answered(self, kind: bytes, payload: bytes) -> bytes:
+        return self.answer(payload) if kind == b"r" else self.micro.answer(kind, payload)
 
     def answer(self, sent: bytes) -> bytes:
         at = 0
@@ -109,6 +140,8 @@ class PipedNetwork:
             size = int(np.prod(tensor["shape"]))
             values = np.frombuffer(sent[at : at + size], np.int8).reshape(tensor["shape"])
             self._interpreter.set_tensor(tensor["index"], values)
+            if not at:
+                self.heard.append(values.reshape(-1))
             at += size
         assert at == len(sent)
         self._interpreter.invoke()
@@ -122,9 +155,9 @@ class PipedNetwork:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as driver:
             assert driver.stdin and driver.stdout and driver.stderr
             for kind, payload in _messages(driver.stdout):
-                if kind == b"r":
-                    said.runs += 1
-                    driver.stdin.write(self.answer(payload))
+                if kind in ASKS:
+                    said.runs += kind == b"r"
+                    driver.stdin.write(self._answered(kind, payload))
                     driver.stdin.flush()
                 else:
                     _take(said, kind, payload)
@@ -145,8 +178,8 @@ class PipedNetwork:
             os.close(receives)
             os.close(sends)
             with os.fdopen(heard, "rb") as questions, os.fdopen(told, "wb") as answers:
-                for _, payload in _messages(questions):
-                    answers.write(self.answer(payload))
+                for kind, payload in _messages(questions):
+                    answers.write(self._answered(kind, payload))
                     answers.flush()
             app.wait()
             printed.seek(0)

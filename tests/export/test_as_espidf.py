@@ -34,6 +34,7 @@ from tests.export.firmware_programs import (
     COMPILER,
     CPP_COMPILER,
     DRIVERS,
+    MICRO_STAND_IN,
     SANITIZED,
     PipedNetwork,
     run,
@@ -44,7 +45,7 @@ from tests.export.firmware_programs import (
 from tests.export.results_folder import ResultsFolder
 from tests.export.student_folder import made_student
 
-STAND_INS = [DRIVERS / name for name in ("idf_stand_in", "nvs_stand_in", "tflm_stand_in")]
+STAND_INS = [DRIVERS / name for name in ("idf_stand_in", "nvs_stand_in", "tflm_stand_in", "micro_stand_in")]
 WARNED = ("-Wall", "-Wextra", "-Werror", "-g", "-DESP_PLATFORM")
 needs_compilers = pytest.mark.skipif(COMPILER is None or CPP_COMPILER is None, reason=NO_C)
 PINS = {
@@ -92,6 +93,8 @@ def compiled(folder: Path, written: dict[str, str], switches: tuple[str, ...], *
     listed = re.findall(r'"((?:src|generated)/[^"]+)"', written["CMakeLists.txt"])
     assert {str(path.relative_to(folder)) for path in sources if "examples" not in path.parts} == set(listed)
     sources += [DRIVERS / "idf_stand_in/i2s.c", DRIVERS / "nvs_stand_in/nvs.c", DRIVERS / "piped_network.c"]
+    if "src/potstill_micro.c" in written:
+        sources.append(MICRO_STAND_IN / "frontend.c")
     built = []
     for number, source in enumerate(sources):
         built.append(folder / f"{number}.o")

@@ -36,6 +36,13 @@ void piped_send(char kind, const void *head, uint32_t head_bytes, const void *re
     fflush(to);
 }
 
+void piped_receive(void *answer, uint32_t bytes)
+{
+    if (fread(answer, 1, bytes, from) != bytes) {
+        exit(EXIT_FAILURE);
+    }
+}
+
 static int8_t *input(void *context, uint8_t position)
 {
     (void)context;

@@ -16,4 +16,7 @@ void piped_network_close(void);
 /* Send a message of a kind. */
 void piped_send(char kind, const void *head, uint32_t head_bytes, const void *rest, uint32_t rest_bytes);
 
+/* Wait for an answer of so many bytes. */
+void piped_receive(void *answer, uint32_t bytes);
+
 #endif
