@@ -111,7 +111,7 @@ def test_the_report_compares_what_is_learnt(corpus: Corpus) -> None:
     # Clips that are real ones: the regression must read them as well as it reads those.
     train = corpus.indices("train")
     ideal = made._replace(features=np.asarray(corpus_features(corpus, FRONT_END)[train]), values=corpus.values()[train])
-    learnt, spectra = quality_rows(corpus, FRONT_END, ideal)
+    learnt, spectra, _ = quality_rows(corpus, FRONT_END, ideal)
     real, synthetic, both = learnt["rows"]
     assert [line[0] for line in learnt["rows"]] == ["real", "synthetic", "both"]
     assert [line[1] for line in learnt["rows"]] == [36, 36, 72]
