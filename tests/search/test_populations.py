@@ -136,7 +136,7 @@ class Footprints:
 
 
 def test_a_study_asks_for_one_architecture_at_a_time(tmp_path: Path) -> None:
-    narrowing = Narrowing({"student": "ds_cnn"})
+    narrowing = Narrowing({"student": "ds_cnn", "front_end": "log_mel"})
     study = open_study(Results(tmp_path), "wakeword", SPACE, narrowing, SPACE.BUDGET, 0)
     populations = Populations("wakeword", "cpu", 3, 18, 1)
     budget = Budget(flash_bytes=1e9, arena_bytes=50_000, latency_ms=1e9)
