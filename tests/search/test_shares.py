@@ -38,7 +38,7 @@ class Worker(tune.Trainable):
     def step(self):
         task = Task(**self.config[TASKS][0])
         began = time.time()
-        time.sleep(5)
+        time.sleep(8)
         seen = {name: os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")}
         (folder / f"{task.number}.json").write_text(json.dumps({"began": began, "ended": time.time(), **seen}))
         return {REPORT: json.dumps({"name": task.name, "outcome": "trained"}), "done": True}
