@@ -140,7 +140,9 @@ def profile(
     estimate, choice, rows = planned.arena, planned.choice, planned.rows
     fitted = calibration.constants if calibration else None
     invoke = invoke_interval(rows, board, fitted)
-    decision = decision_interval(invoke, front_end, board, _invokes(model, front_end)) if front_end else invoke
+    decision = (
+        decision_interval(invoke, front_end, board, invokes_per_decision(model, front_end)) if front_end else invoke
+    )
     host_bytes, refused = _on_this_host(model, tflite, refusals(model))
     footprint = Footprint(
         flash_bytes=model.size_bytes,
@@ -176,7 +178,7 @@ def plan(
     return Plan(estimate, choice, rows)
 
 
-def _invokes(model: Model, front_end: FrontEnd) -> int:
+def invokes_per_decision(model: Model, front_end: FrontEnd) -> int:
     """Invokes between two decisions: one, or as many as hear the new frames."""
     if not model.is_step:
         return 1

@@ -146,12 +146,14 @@ def _interval(ms: float, low: float, high: float) -> str:
 def _decision(data: dict[str, Any]) -> list[tuple[str, str]]:
     if data["real_time_factor"] is None:
         return []
-    features = data["decision_ms"] - data["latency_ms"]
+    invokes = data["invokes_per_decision"]
+    features = data["decision_ms"] - invokes * data["latency_ms"]
+    run = "one Invoke" if invokes == 1 else f"{invokes} Invokes"
     return [
         (
             "a decision",
             f"{data['decision_ms']:.2f} ms (at most {data['decision_high_ms']:.2f}): features {features:.2f}, of which "
-            f"only the FFT is measured, and one Invoke; real-time factor {data['real_time_factor']:.3f}",
+            f"only the FFT is measured, and {run}; real-time factor {data['real_time_factor']:.3f}",
         )
     ]
 

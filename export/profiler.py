@@ -13,7 +13,7 @@ from export.arena import lowering, peak
 from export.build_options import add_build_options, board_of, calibration_of, read_file
 from export.energy import energy_of
 from export.exported import front_end_from
-from export.footprint import Profile, profile
+from export.footprint import Profile, invokes_per_decision, profile
 from export.profile_page import page
 from export.profile_plots import operator_row
 from export.profile_table import comparison, table
@@ -113,6 +113,7 @@ def as_json(result: Profile, front_end: FrontEnd | None) -> dict[str, Any]:
         "arena_recommended_bytes": result.arena.recommended_bytes,
         "energy_mj": energy.millijoules,
         "average_ma": energy.milliamperes if front_end else None,
+        "invokes_per_decision": invokes_per_decision(result.model, front_end) if front_end else 1,
         "real_time_factor": footprint.decision_ms / 1000 * per_second if front_end else None,
         "runs": result.runs,
         "refusals": list(result.refusals),

@@ -13,6 +13,7 @@ import pytest
 from export.profile_table import short, summary
 from export.profiler import main
 from spaces.board import load_board
+from tests.export.student_folder import made_student
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +90,21 @@ def test_the_flash_mode_moves_what_misses_the_cache(
         for mode in ("dio", "qio", "opi")
     )
     assert dio > qio > opi  # type: ignore[operator]
+
+
+def test_a_step_is_invoked_for_every_new_frame(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # A decision every 100 ms, a frame every 20 ms.
+    for kind, invokes in (("steps", 5), ("clips", 1)):
+        file = str(made_student(tmp_path / kind, kind) / "student.int8.tflite")
+        data = as_json(capsys, file)
+        assert data["invokes_per_decision"] == invokes
+        decision_ms, invoke_ms = (float(str(data[name])) for name in ("decision_ms", "latency_ms"))
+        features = decision_ms - invokes * invoke_ms
+        assert main([file]) == 0
+        said = (
+            f"features {features:.2f}, of which only the FFT is measured, and {'5 Invokes' if invokes > 1 else 'one'}"
+        )
+        assert said in capsys.readouterr().out
 
 
 def test_student_json_beside_the_model_gives_the_front_end(file: str, capsys: pytest.CaptureFixture[str]) -> None:
