@@ -40,7 +40,7 @@ def test_it_shows_kinds_by_size_with_their_last_use(folder: Path, capsys: pytest
     assert head.split() == ["kind", "entries", "size", "last", "use", "what", "it", "is"]
     assert [row.split()[:2] for row in rows[:3]] == [["audio", "1"], ["log-mel", "2"], ["footprint", "1"]]
     yesterday = time.strftime("%Y-%m-%d", time.localtime(time.time() - 86_400))
-    assert yesterday in rows[1] and "features of a corpus under a front end" in rows[1]
+    assert yesterday in rows[1] and "log-mels of a corpus or stream" in rows[1]
 
 
 def test_it_says_what_is_in_use_and_what_was_left(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -134,6 +134,7 @@ def distributions(draw: st.DrawFn) -> BaseDistribution:
 
 
 @given(distributions(), st.integers(0, 99))
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_a_drawn_value_lies_in_the_distribution(distribution: BaseDistribution, seed: int) -> None:
     told = parameter(distribution)
     assert tuple(told) in VOCABULARY
