@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -18,6 +18,7 @@ from export.picture_row import png
 
 
 @given(width=st.integers(1, 40), height=st.integers(1, 40), seed=st.integers(0, 99))
+@settings(deadline=None)
 def test_a_decoder_reads_the_levels_back(width: int, height: int, seed: int) -> None:
     levels = np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
     with Image.open(io.BytesIO(png(width, height, levels.tobytes()))) as image:
